@@ -1,0 +1,1 @@
+"""The vocabulary every room speaks: configuration, calendar, records, schema, ledger, store and errors."""
