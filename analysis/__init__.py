@@ -1,0 +1,1 @@
+"""Pure functions over records: summaries, prices and cost, statistics, replay, verdict."""
