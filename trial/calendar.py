@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 
@@ -36,7 +37,7 @@ class Window:
         """`parts` adjoining windows of equal length that cover this one."""
         step = (self.end - self.start) / parts
         edges = [self.start + step * i for i in range(parts)] + [self.end]
-        return [Window(start=a, end=b) for a, b in zip(edges, edges[1:], strict=False)]
+        return [Window(start=a, end=b) for a, b in pairwise(edges)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,11 +32,15 @@ class TrialSection(Section):
     start: date = Field(description="first local day of the trial")
     days: Annotated[int, Field(ge=1, le=366)] = Field(14, description="length in local days")
     timezone: str = Field("UTC", description="IANA time zone whose calendar days are the trial's days")
-    cold_hit_threshold: Annotated[float, Field(gt=0, lt=1)] = Field(0.20, description="evaluate dedicated endpoints above this share of cold hits")
+    cold_hit_threshold: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.20, description="evaluate dedicated endpoints above this share of cold hits"
+    )
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="of the interval and of a decision")
     user_facing: bool = Field(True, description="false: nobody waits, so nobody notices")
     latency_slo_ms: Annotated[float, Field(gt=0)] = Field(500.0, description="a caller who waits longer notices")
-    noticed_share: Annotated[float, Field(ge=0, lt=1)] = Field(0.01, description="users notice when more than this share misses the SLO because of a cold start")
+    noticed_share: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.01, description="users notice when more than this share misses the SLO because of a cold start"
+    )
 
     @field_validator("latency_slo_ms", "cold_hit_threshold", "confidence", "noticed_share", mode="before")
     @classmethod
@@ -83,7 +87,9 @@ class PricesSection(Section):
 class CollectSection(Section):
     """[collect]: how daily collection reads the sources."""
 
-    lookback_hours: Annotated[int, Field(ge=0, le=336)] = Field(48, description="days that ended this recently are read again for late events")
+    lookback_hours: Annotated[int, Field(ge=0, le=336)] = Field(
+        48, description="days that ended this recently are read again for late events"
+    )
     watermark_minutes: Annotated[int, Field(ge=0)] = Field(15, description="a day is read only when it ended at least this long ago")
     cron: str = Field("30 3 * * *", description="when `fortnight serve` collects, in the trial's time zone")
 
@@ -133,7 +139,9 @@ class EndpointBase(Section):
     resources: Resources = Field(default_factory=Resources)
     model: str | None = Field(None, description="the model it serves, where its log lines do not say")
     gpu: str | None = Field(None, description="the GPU, for the report and MLflow")
-    idle_timeout_s: Annotated[float, Field(gt=0)] | None = Field(None, description="how long an idle instance is kept; default: the price row's")
+    idle_timeout_s: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="how long an idle instance is kept; default: the price row's"
+    )
     min_workers: Annotated[int, Field(ge=0)] = Field(0, description="instances kept warm, as configured on the platform")
     concurrency: Annotated[int, Field(ge=1)] = Field(1, description="requests one instance serves at once")
     keep_warm: KeepWarm | None = Field(None, description="how to recognise keep-warm pings")
@@ -218,9 +226,7 @@ class ExportEndpoint(EndpointBase):
     path: str = Field(description="a file or glob, relative to trial.toml")
 
 
-Endpoint = (
-    AwsLambdaEndpoint | CloudRunEndpoint | RunpodEndpoint | SagemakerEndpoint | VertexEndpoint | ReplicateEndpoint | ExportEndpoint
-)
+Endpoint = AwsLambdaEndpoint | CloudRunEndpoint | RunpodEndpoint | SagemakerEndpoint | VertexEndpoint | ReplicateEndpoint | ExportEndpoint
 
 
 class Dedicated(Section):
@@ -229,7 +235,9 @@ class Dedicated(Section):
     name: str
     price: str
     instances: Annotated[int, Field(ge=1)] = 1
-    service_ms_scale: Annotated[Decimal, Field(gt=0)] = Field(Decimal(1), description="how much slower or faster the same request is on that GPU")
+    service_ms_scale: Annotated[Decimal, Field(gt=0)] = Field(
+        Decimal(1), description="how much slower or faster the same request is on that GPU"
+    )
 
     @field_validator("service_ms_scale", mode="before")
     @classmethod

@@ -51,7 +51,9 @@ INSTANCES = pa.schema(
 )
 
 # A quarantined row keeps its columns as far as they could be cast, the rules it broke, and the raw text it came from.
-QUARANTINE = pa.schema([*[f.with_nullable(True) for f in INVOCATIONS], pa.field("rules", pa.list_(pa.string())), pa.field("raw", pa.string())])
+QUARANTINE = pa.schema(
+    [*[f.with_nullable(True) for f in INVOCATIONS], pa.field("rules", pa.list_(pa.string())), pa.field("raw", pa.string())]
+)
 
 
 def invocations_table(rows: Iterable[Invocation]) -> pa.Table:

@@ -150,8 +150,12 @@ class DaySummary:
             days=tuple(sorted(self.days + other.days)),
             statuses=add_counts(self.statuses, other.statuses),
             cold_reasons=add_counts(self.cold_reasons, other.cold_reasons),
-            sketches={k: self.sketches.get(k, Sketch()) + other.sketches.get(k, Sketch()) for k in sorted({*self.sketches, *other.sketches})},
-            by_model={m: add_counts(self.by_model.get(m, {}), other.by_model.get(m, {})) for m in sorted({*self.by_model, *other.by_model})},
+            sketches={
+                k: self.sketches.get(k, Sketch()) + other.sketches.get(k, Sketch()) for k in sorted({*self.sketches, *other.sketches})
+            },
+            by_model={
+                m: add_counts(self.by_model.get(m, {}), other.by_model.get(m, {})) for m in sorted({*self.by_model, *other.by_model})
+            },
             peak_concurrency=max(self.peak_concurrency, other.peak_concurrency),
             provider_requests=(self.provider_requests or 0) + (other.provider_requests or 0) if known else None,
             ledgers=self.ledgers + other.ledgers,

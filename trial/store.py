@@ -1,0 +1,249 @@
+"""
+The store: raw events, invocations, instances, quarantine, usage and one manifest per endpoint and day.
+
+    raw/endpoint=E/day=D/source=S/<sha256>.ndjson.zst       as fetched (trial.raw)
+    invocations/endpoint=E/day=D/<sha256>.parquet           the contract columns (trial.schema)
+    instances/..., quarantine/...                           likewise
+    days/endpoint=E/day=D.json                              the manifest: names the day's files, holds its summary
+
+A day becomes visible when its manifest is replaced, in one step; files that no manifest names are swept. Collecting a
+day again with nothing new leaves every byte as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trial import schema
+from trial.errors import StoreError
+from trial.files import Files, sha256_of
+from trial.records import UsageBucket
+from trial.summary import DaySummary
+
+VERSION = 1
+TABLES: Mapping[str, pa.Schema] = {"invocations": schema.INVOCATIONS, "instances": schema.INSTANCES, "quarantine": schema.QUARANTINE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """
+    What is stored of one endpoint's day.
+
+    Args:
+        files: per table, the names of its files under the store's root.
+        raw: the raw files it was computed from, this day's and its neighbours'.
+        usage: the provider's own buckets.
+        validation: the expectation results, as plain data.
+    """
+
+    endpoint: str
+    day: date
+    summary: DaySummary
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    raw: tuple[str, ...] = ()
+    usage: tuple[UsageBucket, ...] = ()
+    validation: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Store:
+    """A trial's store; cheap to make, nothing is read until asked."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+
+    @classmethod
+    def at(cls, url: str) -> Store:
+        return cls(Files.at(url))
+
+    def manifest(self, endpoint: str, day: date) -> Manifest | None:
+        """
+        Raises:
+            StoreError: it is damaged, or written by a newer Fortnight.
+        """
+        name = _manifest_name(endpoint, day)
+        try:
+            text = self.files.read(name)
+        except FileNotFoundError:
+            return None
+        try:
+            data = json.loads(text)
+            version = data["version"]
+            if version == VERSION:
+                return _manifest_from_json(data)
+        except (ValueError, KeyError, TypeError) as exc:
+            raise StoreError(f"damaged manifest: {exc}", where=name, do="Collect the day again") from exc
+        raise StoreError(f"written in format {version}, this Fortnight reads {VERSION}", where=name, do="Upgrade Fortnight")
+
+    def days(self, endpoint: str) -> list[date]:
+        """The collected days, ascending: the watermark is read off here, not remembered beside it."""
+        return [date.fromisoformat(n.rsplit("day=", 1)[1].removesuffix(".json")) for n in self.files.list(f"days/endpoint={endpoint}")]
+
+    def manifests(self, endpoint: str) -> list[Manifest]:
+        found = (self.manifest(endpoint, day) for day in self.days(endpoint))
+        return [m for m in found if m is not None]
+
+    def table(self, name: str, endpoint: str, days: Iterable[date] | None = None) -> pa.Table:
+        """One table's rows of the given days (all collected ones), in day order; see TABLES for its schema."""
+        return pa.Table.from_batches(self.batches(name, endpoint, days), schema=TABLES[name])
+
+    def batches(self, name: str, endpoint: str, days: Iterable[date] | None = None) -> Iterator[pa.RecordBatch]:
+        """As `table`, a row group at a time."""
+        for day in self.days(endpoint) if days is None else days:
+            manifest = self.manifest(endpoint, day)
+            for file in manifest.files.get(name, ()) if manifest else ():
+                with contextlib.closing(self._open_parquet(file)) as parquet:
+                    yield from parquet.iter_batches()
+
+    def _open_parquet(self, name: str) -> pq.ParquetFile:
+        try:
+            return pq.ParquetFile(self.files.open(name))
+        except FileNotFoundError as exc:
+            raise StoreError("the manifest names a file that is not there", where=name, do="Collect the day again") from exc
+        except pa.ArrowException as exc:
+            raise StoreError(f"damaged: {exc}", where=name, do="Collect the day again") from exc
+
+    @contextlib.contextmanager
+    def day_writer(self, endpoint: str, day: date) -> Iterator[DayWriter]:
+        """Drafts of one day's files; nothing is visible before DayWriter.commit."""
+        with self.files.scratch() as scratch:
+            writer = DayWriter(self, endpoint, day, scratch)
+            try:
+                yield writer
+            finally:
+                writer.close()
+
+
+class DayWriter:
+    """Takes a day's rows batch by batch and commits them in one step."""
+
+    def __init__(self, store: Store, endpoint: str, day: date, scratch: Path) -> None:
+        self._store, self._endpoint, self._day, self._scratch = store, endpoint, day, scratch
+        self._open: dict[str, pq.ParquetWriter] = {}
+
+    def add(self, name: str, table: pa.Table) -> None:
+        """Appends rows to one of TABLES."""
+        if table.num_rows == 0:
+            return
+        if name not in self._open:
+            self._open[name] = pq.ParquetWriter(self._scratch / f"{name}.parquet", TABLES[name], compression="zstd")
+        self._open[name].write_table(table)
+
+    def close(self) -> None:
+        for writer in self._open.values():
+            writer.close()
+
+    def commit(
+        self,
+        summary: DaySummary,
+        *,
+        raw: Iterable[str] = (),
+        usage: Iterable[UsageBucket] = (),
+        validation: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """
+        Publishes the files, then the manifest, then sweeps what the day no longer names.
+
+        Returns:
+            whether anything differs from what was stored.
+        """
+        self.close()
+        files, store = self._store.files, self._store
+        named: dict[str, tuple[str, ...]] = {}
+        for table in self._open:
+            draft = self._scratch / f"{table}.parquet"
+            name = f"{_folder(table, self._endpoint, self._day)}/{sha256_of(draft)}.parquet"
+            named[table] = (name,)
+            if not files.exists(name):
+                files.publish(draft, name)
+        manifest = Manifest(
+            endpoint=self._endpoint,
+            day=self._day,
+            summary=summary,
+            files=named,
+            raw=tuple(sorted(raw)),
+            usage=tuple(usage),
+            validation=validation or {},
+        )
+        text = json.dumps(_manifest_to_json(manifest), indent=1, sort_keys=True, allow_nan=False).encode() + b"\n"
+        name = _manifest_name(self._endpoint, self._day)
+        changed = not (files.exists(name) and files.read(name) == text)
+        if changed:
+            files.write(name, text)
+        kept = {file for group in named.values() for file in group}
+        for table in TABLES:
+            for file in store.files.list(_folder(table, self._endpoint, self._day)):
+                if file not in kept:
+                    files.delete(file)
+        return changed
+
+
+def _folder(table: str, endpoint: str, day: date) -> str:
+    return f"{table}/endpoint={endpoint}/day={day}"
+
+
+def _manifest_name(endpoint: str, day: date) -> str:
+    return f"days/endpoint={endpoint}/day={day}.json"
+
+
+def _manifest_to_json(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "endpoint": manifest.endpoint,
+        "day": manifest.day.isoformat(),
+        "summary": manifest.summary.to_json(),
+        "files": {k: list(v) for k, v in manifest.files.items()},
+        "raw": list(manifest.raw),
+        "usage": [_usage_to_json(bucket) for bucket in manifest.usage],
+        "validation": dict(manifest.validation),
+    }
+
+
+def _manifest_from_json(data: Mapping[str, Any]) -> Manifest:
+    return Manifest(
+        endpoint=data["endpoint"],
+        day=date.fromisoformat(data["day"]),
+        summary=DaySummary.from_json(data["summary"]),
+        files={k: tuple(v) for k, v in data["files"].items()},
+        raw=tuple(data["raw"]),
+        usage=tuple(_usage_from_json(bucket) for bucket in data["usage"]),
+        validation=data["validation"],
+    )
+
+
+def _usage_to_json(bucket: UsageBucket) -> dict[str, Any]:
+    return {
+        "endpoint": bucket.endpoint,
+        "source": bucket.source,
+        "start": bucket.start.isoformat(),
+        "end": bucket.end.isoformat(),
+        "requests": bucket.requests,
+        "errors": bucket.errors,
+        "billed_usd": {k: str(v) for k, v in sorted(bucket.billed_usd.items())},
+        "billed_ms": bucket.billed_ms,
+        "latency_ms_sum": bucket.latency_ms_sum,
+        "latency_ms": dict(sorted(bucket.latency_ms.items())),
+        "gpu_utilisation": bucket.gpu_utilisation,
+        "instances": bucket.instances,
+        "final": bucket.final,
+    }
+
+
+def _usage_from_json(data: Mapping[str, Any]) -> UsageBucket:
+    return UsageBucket(
+        **{
+            **data,
+            "start": datetime.fromisoformat(data["start"]),
+            "end": datetime.fromisoformat(data["end"]),
+            "billed_usd": {k: Decimal(v) for k, v in data["billed_usd"].items()},
+        }
+    )
