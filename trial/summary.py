@@ -71,6 +71,8 @@ class DaySummary:
         by_model: per model name, counts "requests", "cold_hits", "unknown", "gpu_us", "input_tokens", "output_tokens".
         peak_concurrency: most requests in flight at once, over all rows including synthetic ones.
         provider_requests: how many requests the provider itself counted; None where it does not say.
+        first_cold: whether the earliest request of the denominator was a cold hit (on the trial's first day it always is,
+            and says nothing: the verdict leaves it out); None without requests.
         ledgers: one per source.
     """
 
@@ -93,6 +95,7 @@ class DaySummary:
     by_model: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     peak_concurrency: int = 0
     provider_requests: int | None = None
+    first_cold: bool | None = None
     ledgers: tuple[Ledger, ...] = ()
 
     def __post_init__(self) -> None:
@@ -143,6 +146,7 @@ class DaySummary:
         if both:
             raise ValueError(f"{self.endpoint}: {min(both)} is in both summaries; a day is replaced, never added")
         known = self.provider_requests is not None and other.provider_requests is not None
+        earlier, later = sorted((self, other), key=lambda s: s.days)
         counts = {name: getattr(self, name) + getattr(other, name) for name in _ADDED}
         return DaySummary(
             endpoint=self.endpoint,
@@ -158,6 +162,7 @@ class DaySummary:
             },
             peak_concurrency=max(self.peak_concurrency, other.peak_concurrency),
             provider_requests=(self.provider_requests or 0) + (other.provider_requests or 0) if known else None,
+            first_cold=earlier.first_cold if earlier.first_cold is not None else later.first_cold,
             ledgers=self.ledgers + other.ledgers,
             **counts,
         )
@@ -176,6 +181,7 @@ class DaySummary:
             "by_model": {k: dict(sorted(v.items())) for k, v in sorted(self.by_model.items())},
             "peak_concurrency": self.peak_concurrency,
             "provider_requests": self.provider_requests,
+            "first_cold": self.first_cold,
             "ledgers": [_ledger_to_json(ledger) for ledger in self.ledgers],
         }
 
