@@ -1,0 +1,156 @@
+"""A day's invocations, batch by batch, into the DaySummary that everything after it reads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analysis import sketches
+from trial.ledger import Ledger
+from trial.summary import DaySummary, Sketch, add_counts
+
+# Sketched over the whole denominator, and those split by coldness: what a caller feels.
+SKETCHED = ("queue_ms", "init_ms", "load_ms", "handler_ms", "gpu_ms", "billed_ms")
+SPLIT = ("latency_ms", "ttft_ms")
+
+
+class Summariser:
+    """
+    Takes one endpoint's day in batches of trial.schema.INVOCATIONS; `close` gives its summary.
+
+    Args:
+        slo_ms: a caller who waits longer notices.
+    """
+
+    def __init__(self, *, endpoint: str, platform: str, day: date, slo_ms: float) -> None:
+        self._endpoint, self._platform, self._day, self._slo_ms = endpoint, platform, day, slo_ms
+        self._counts: Counter[str] = Counter()
+        self._statuses: dict[str, int] = {}
+        self._reasons: dict[str, int] = {}
+        self._sketches: dict[str, Sketch] = {}
+        self._models: dict[str, dict[str, int]] = {}
+        self._spans: list[np.ndarray] = []
+        self._first: tuple[int, bool] | None = None
+
+    def add(self, table: pa.Table) -> None:
+        self._spans.append(_spans(table))
+        synthetic = table["synthetic"]
+        aborted = pc.and_(pc.equal(table["status"], "aborted"), pc.invert(synthetic))
+        counted = table.filter(pc.invert(pc.or_(synthetic, aborted)))
+        masks = _masks(counted, self._slo_ms)
+        self._counts.update({"synthetic": pc.sum(synthetic).as_py() or 0, "aborted": pc.sum(aborted).as_py() or 0, "requests": counted.num_rows})
+        self._counts.update({name: int(mask.sum()) for name, mask in masks.items()})
+        self._statuses = add_counts(self._statuses, _value_counts(counted["status"]))
+        self._reasons = add_counts(self._reasons, _value_counts(counted["cold_reason"]))
+        self._note_first(counted, masks)
+        self._sketch(counted)
+        self._by_model(counted, masks)
+
+    def close(
+        self, *, ledgers: Iterable[Ledger], incomplete: int = 0, quarantined: int = 0, provider_requests: int | None = None
+    ) -> DaySummary:
+        spans = np.concatenate(self._spans) if self._spans else np.empty((0, 2), dtype=np.int64)
+        return DaySummary(
+            endpoint=self._endpoint,
+            platform=self._platform,
+            days=(self._day,),
+            **{name: self._counts[name] for name in _COUNTS},
+            incomplete=incomplete,
+            quarantined=quarantined,
+            statuses=self._statuses,
+            cold_reasons=self._reasons,
+            sketches=dict(sorted(self._sketches.items())),
+            by_model=dict(sorted(self._models.items())),
+            peak_concurrency=_peak(spans),
+            provider_requests=provider_requests,
+            first_cold=None if self._first is None else self._first[1],
+            ledgers=tuple(ledgers),
+        )
+
+    def _note_first(self, counted: pa.Table, masks: dict[str, np.ndarray]) -> None:
+        if counted.num_rows == 0:
+            return
+        started = counted["started_at"].cast(pa.int64()).to_numpy()
+        index = int(started.argmin())
+        first = (int(started[index]), bool(masks["cold_hits"][index]))
+        self._first = first if self._first is None else min(self._first, first)
+
+    def _sketch(self, counted: pa.Table) -> None:
+        for name in SKETCHED:
+            self._merge(name, counted[name])
+        for coldness in ("cold", "warm"):
+            rows = counted.filter(pc.equal(counted["cold"], coldness))
+            for name in SPLIT:
+                self._merge(f"{name}.{coldness}", rows[name])
+
+    def _merge(self, key: str, column: pa.ChunkedArray) -> None:
+        values = column.drop_null().to_numpy()
+        if values.size:
+            self._sketches[key] = self._sketches.get(key, Sketch()) + sketches.sketch(values)
+
+    def _by_model(self, counted: pa.Table, masks: dict[str, np.ndarray]) -> None:
+        frame = counted.select(["model", "gpu_ms", "input_tokens", "output_tokens"]).to_pandas()
+        frame["cold_hits"], frame["unknown"] = masks["cold_hits"], masks["unknown"]
+        # Whole microseconds, so that the sum does not depend on how rows were batched.
+        frame["gpu_us"] = (frame["gpu_ms"].fillna(0) * 1000).round().astype("int64")
+        for model, rows in frame.groupby("model", sort=True):
+            sums = {k: int(rows[k].fillna(0).sum()) for k in ("cold_hits", "unknown", "gpu_us", "input_tokens", "output_tokens")}
+            self._models[str(model)] = add_counts(self._models.get(str(model), {}), {"requests": len(rows), **sums})
+
+
+_COUNTS = ("requests", "cold_hits", "cold_unwaited", "unknown", "noticed", "noticed_unknown", "synthetic", "aborted")
+
+
+def _masks(table: pa.Table, slo_ms: float) -> dict[str, np.ndarray]:
+    """Which rows of the denominator are cold hits, unwaited, unknown, and noticed."""
+    cold = _bools(pc.equal(table["cold"], "cold"))
+    undecided = _bools(pc.equal(table["cold"], "unknown"))
+    waited = _bools(pc.fill_null(table["waited"], False))
+    waited_unknown = _bools(pc.is_null(table["waited"]))
+    hits = cold & waited
+    unknown = undecided | (cold & waited_unknown)
+    latency = _floats(table["latency_ms"])
+    # What the start added: boot, model load and queueing. Where none is reported the whole excess is laid to the start.
+    wait = np.nan_to_num(np.stack([_floats(table[name]) for name in ("queue_ms", "init_ms", "load_ms")])).sum(axis=0)
+    over = latency > slo_ms
+    pushed = over & ((wait == 0) | (latency - wait <= slo_ms))
+    return {
+        "cold_hits": hits,
+        "cold_unwaited": cold & ~waited & ~waited_unknown,
+        "unknown": unknown,
+        "noticed": hits & pushed,
+        "noticed_unknown": (hits & np.isnan(latency)) | (unknown & (over | np.isnan(latency))),
+    }
+
+
+def _bools(values: pa.ChunkedArray) -> np.ndarray:
+    return values.to_numpy(zero_copy_only=False).astype(bool) if isinstance(values, pa.Array) else values.to_numpy().astype(bool)
+
+
+def _floats(values: pa.ChunkedArray) -> np.ndarray:
+    return values.to_numpy().astype(np.float64)
+
+
+def _value_counts(column: pa.ChunkedArray) -> dict[str, int]:
+    return dict(sorted(Counter(v for v in column.to_pylist() if v is not None).items()))
+
+
+def _spans(table: pa.Table) -> np.ndarray:
+    """Start and end in whole microseconds, one row a request whose length is known: shape (n, 2)."""
+    start = table["started_at"].cast(pa.int64()).to_numpy()
+    length = _floats(pc.coalesce(table["latency_ms"], table["handler_ms"]))
+    known = ~np.isnan(length)
+    return np.stack([start[known], start[known] + np.rint(length[known] * 1000).astype(np.int64)], axis=1)
+
+
+def _peak(spans: np.ndarray) -> int:
+    """Most spans open at once; one that starts as another ends does not overlap it."""
+    if len(spans) == 0:
+        return 0
+    starts, ends = np.sort(spans[:, 0]), np.sort(spans[:, 1])
+    return int((np.arange(1, len(starts) + 1) - np.searchsorted(ends, starts, side="right")).max())
