@@ -1,0 +1,1 @@
+"""Great Expectations suites for what was parsed. No Great Expectations type leaves this package."""
