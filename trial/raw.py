@@ -41,25 +41,25 @@ class _Line(NamedTuple):
     copies: int
 
 
-def merge(files: Files, *, endpoint: str, source: str, events: Iterable[RawEvent], day_of: Callable[[datetime], date]) -> dict[date, int]:
+def merge(files: Files, *, endpoint: str, events: Iterable[RawEvent], day_of: Callable[[datetime], date]) -> dict[tuple[date, str], int]:
     """
-    Adds one pull's events, each on the local day of its own timestamp.
+    Adds one pull's events, each on the local day of its own timestamp and under its source.
 
     Copies of an identity add up within the pull; against what is stored the larger count stands.
 
     Returns:
-        per day the pull touched, how many identities were new.
+        per day and source the pull touched, how many identities were new.
     """
     with files.scratch() as scratch:
-        runs: dict[date, list[Path]] = {}
+        runs: dict[tuple[date, str], list[Path]] = {}
         for chunk in _chunks(events, day_of):
             chunk.sort()
-            for day, lines in groupby(chunk, key=lambda pair: pair[0]):
-                paths = runs.setdefault(day, [])
-                run = scratch / f"{day}-{len(paths)}"
+            for place, lines in groupby(chunk, key=lambda item: item[0]):
+                paths = runs.setdefault(place, [])
+                run = scratch / f"{len(runs)}-{len(paths)}"
                 _write(run, (line for _, line in lines))
                 paths.append(run)
-        return {day: _merge_day(files, scratch, endpoint, source, day, paths) for day, paths in sorted(runs.items())}
+        return {place: _merge_day(files, scratch, endpoint, *place, paths) for place, paths in sorted(runs.items())}
 
 
 def read(files: Files, *, endpoint: str, day: date, source: str) -> Iterator[RawEvent]:
@@ -89,11 +89,11 @@ def names(files: Files, *, endpoint: str, day: date, source: str | None = None) 
     return files.list(folder if source is None else f"{folder}/source={source}")
 
 
-def _chunks(events: Iterable[RawEvent], day_of: Callable[[datetime], date]) -> Iterator[list[tuple[date, _Line]]]:
+def _chunks(events: Iterable[RawEvent], day_of: Callable[[datetime], date]) -> Iterator[list[tuple[tuple[date, str], _Line]]]:
     chunk, size = [], 0
     for event in events:
         line = _encode(event)
-        chunk.append((day_of(event.at), line))
+        chunk.append(((day_of(event.at), event.source), line))
         size += len(line.body)
         if len(chunk) >= RUN_EVENTS or size >= RUN_BYTES:
             yield chunk
@@ -102,12 +102,12 @@ def _chunks(events: Iterable[RawEvent], day_of: Callable[[datetime], date]) -> I
         yield chunk
 
 
-def _merge_day(files: Files, scratch: Path, endpoint: str, source: str, day: date, runs: list[Path]) -> int:
+def _merge_day(files: Files, scratch: Path, endpoint: str, day: date, source: str, runs: list[Path]) -> int:
     old = names(files, endpoint=endpoint, day=day, source=source)
     counts = {"stored": 0, "merged": 0}
     pulled = _united([_read(pa.OSFile(str(run)), where=run.name) for run in runs], copies=sum)
     stored = _counted(_united([_read_stored(files, name) for name in old], copies=max), counts, "stored")
-    draft = scratch / f"{day}-merged"
+    draft = scratch / "merged"
     _write(draft, _counted(_united([stored, pulled], copies=max), counts, "merged"))
     name = f"raw/endpoint={endpoint}/day={day}/source={source}/{sha256_of(draft)}.ndjson.zst"
     if name not in old:
@@ -122,9 +122,8 @@ def _united(streams: list[Iterator[_Line]], *, copies: Callable[[list[int]], int
     """Sorted streams as one, one line per identity."""
     merged = streams[0] if len(streams) == 1 else heapq.merge(*streams)
     for _, same in groupby(merged, key=lambda line: line[:_KEY]):
-        first = next(same)
-        more = [line.copies for line in same]
-        yield first._replace(copies=copies([first.copies, *more])) if more else first
+        lines = list(same)
+        yield lines[0] if len(lines) == 1 else lines[0]._replace(copies=copies([line.copies for line in lines]))
 
 
 def _counted(lines: Iterator[_Line], counts: dict[str, int], name: str) -> Iterator[_Line]:

@@ -27,7 +27,7 @@ def utc_day(at):
 
 
 def merge(files, events):
-    return raw.merge(files, endpoint="e", source="logs", events=events, day_of=utc_day)
+    return {day: new for (day, _), new in raw.merge(files, endpoint="e", events=events, day_of=utc_day).items()}
 
 
 def stored(files):
