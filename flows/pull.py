@@ -1,0 +1,81 @@
+"""Fetching: what an endpoint's sources return goes to the raw store before anything is parsed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, timedelta
+from typing import Any
+
+from collectors.protocol import Collector
+from trial import raw
+from trial.calendar import Calendar, Window
+from trial.errors import SourceError
+from trial.meter import Meter
+from trial.records import RawEvent, UsageBucket
+from trial.store import Store
+
+log = logging.getLogger("fortnight")
+
+# A request that starts before midnight reports after it: the longest Lambda runs 15 minutes, a Cloud Run request an hour.
+TAIL = timedelta(hours=1)
+# An instance that serves today may have started yesterday: without that day its first request would be unknown.
+CONTEXT = timedelta(days=1)
+
+
+def window_of(store: Store, endpoint: str, first: date, last: date, calendar: Calendar) -> Window:
+    """The span to fetch for days first to last: with the day before where the store does not have it, and the tail after."""
+    window = Window(start=calendar.window(first).start, end=calendar.window(last).end)
+    known = raw.names(store.files, endpoint=endpoint, day=first - timedelta(days=1))
+    return window.widened(before=timedelta(0) if known else CONTEXT, after=TAIL)
+
+
+def pull(
+    store: Store,
+    collector: Collector,
+    clients: Any,
+    endpoint: Any,
+    window: Window,
+    calendar: Calendar,
+    *,
+    meter: Meter,
+    on_events: Callable[[int], None] = lambda n: None,
+) -> int:
+    """
+    Fetches the window and unites it with the raw store.
+
+    Args:
+        on_events: called with the number of events since the last call, for a progress bar.
+
+    Returns:
+        how many events were new.
+
+    Raises:
+        SourceError: the platform could not be read; what was stored before stays as it was.
+    """
+    events = _watched(collector.fetch(clients, endpoint, window, meter=meter), on_events)
+    new = raw.merge(store.files, endpoint=endpoint.name, events=events, day_of=calendar.day_of)
+    return sum(new.values())
+
+
+def usage(collector: Collector, clients: Any, endpoint: Any, window: Window, *, meter: Meter) -> tuple[UsageBucket, ...] | None:
+    """
+    The provider's own counts and bills of the window; None where they could not be read, which is said and stops nothing:
+    without them completeness and reconciliation are unknown, and the logs still count.
+    """
+    try:
+        return tuple(sorted(collector.fetch_usage(clients, endpoint, window, meter=meter), key=lambda b: (b.start, b.end, b.source)))
+    except SourceError as exc:
+        log.warning("%s: the provider's own counts could not be read: %s", endpoint.name, exc)
+        return None
+
+
+def _watched(events: Iterable[RawEvent], on_events: Callable[[int], None]) -> Iterator[RawEvent]:
+    pending = 0
+    for event in events:
+        yield event
+        pending += 1
+        if pending == 1000:
+            on_events(pending)
+            pending = 0
+    on_events(pending)
