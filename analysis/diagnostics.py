@@ -1,0 +1,86 @@
+"""How far the days of a trial are from what the evidence assumes of them: independent days of one kind."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+def scores(requests: Floats, cold_hits: Floats) -> Floats:
+    """Day scores C - r N at the trial's own rate r; days along the last axis."""
+    total = requests.sum(axis=-1, keepdims=True)
+    rate = np.divide(cold_hits.sum(axis=-1, keepdims=True), total, out=np.zeros_like(total), where=total > 0)
+    return cold_hits - rate * requests
+
+
+def design_effect(requests: Floats, cold_hits: Floats) -> Floats:
+    """
+    Variance of the day scores over the one independent requests would give: how many requests are worth one.
+
+    1 where it cannot be told: fewer than two days, none or all cold. Kish, "Survey Sampling", 1965, 8.2, with days as clusters.
+    """
+    days = requests.shape[-1]
+    total, cold = requests.sum(axis=-1), cold_hits.sum(axis=-1)
+    binomial = np.divide(cold * (total - cold), total, out=np.zeros_like(total), where=total > 0)
+    if days < 2:
+        return np.ones_like(binomial)
+    between = (scores(requests, cold_hits) ** 2).sum(axis=-1) * days / (days - 1)
+    return np.divide(between, binomial, out=np.ones_like(binomial), where=binomial > 0)
+
+
+def lag_1(values: Floats) -> Floats:
+    """Correlation of each day with the next, along the last axis; 0 where the values do not vary."""
+    centred = values - values.mean(axis=-1, keepdims=True)
+    power = (centred**2).sum(axis=-1)
+    with_next = (centred[..., 1:] * centred[..., :-1]).sum(axis=-1)
+    return np.divide(with_next, power, out=np.zeros_like(power), where=power > 0)
+
+
+def largest_share(requests: Floats) -> Floats:
+    """The busiest day over the mean day; 0 without requests."""
+    mean = requests.mean(axis=-1)
+    return np.divide(requests.max(axis=-1), mean, out=np.zeros_like(mean), where=mean > 0)
+
+
+def trend(values: Floats, weights: Floats | None = None) -> tuple[Floats, Floats]:
+    """
+    The least-squares slope per day along the last axis, and its t statistic with n - 2 degrees of freedom.
+
+    A line through all points has an infinite t; values that do not vary have slope 0 and t 0.
+    """
+    days = values.shape[-1]
+    w = np.ones_like(values) if weights is None else weights
+    total = w.sum(axis=-1, keepdims=True)
+    total = np.where(total > 0, total, 1.0)
+    x = np.arange(days, dtype=np.float64)
+    x = x - (w * x).sum(axis=-1, keepdims=True) / total
+    y = values - (w * values).sum(axis=-1, keepdims=True) / total
+    s_xx, s_xy, s_yy = (w * x * x).sum(axis=-1), (w * x * y).sum(axis=-1), (w * y * y).sum(axis=-1)
+    slope = np.divide(s_xy, s_xx, out=np.zeros_like(s_xx), where=s_xx > 0)
+    rest = np.maximum(s_yy - slope * s_xy, 0.0)
+    error = np.sqrt(np.divide(rest, s_xx * max(days - 2, 1), out=np.zeros_like(rest), where=s_xx > 0))
+    flat = np.abs(slope) * np.sqrt(s_xx) <= 1e-9 * np.sqrt(s_yy + (w * values * values).sum(axis=-1))
+    t = np.divide(slope, error, out=np.array(np.copysign(math.inf, slope)), where=error > 0)
+    return slope, np.where(flat, 0.0, t)
+
+
+def p_value(t: Floats, df: int) -> Floats:
+    """Two-sided p-value of Student's t for whole degrees of freedom (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
+    theta = np.arctan(np.abs(t) / math.sqrt(df))
+    sin, cos2 = np.sin(theta), np.cos(theta) ** 2
+    term, total = np.ones_like(theta), np.ones_like(theta)
+    if df % 2:
+        for k in range(1, (df - 1) // 2):
+            term = term * cos2 * (2 * k) / (2 * k + 1)
+            total = total + term
+        inside = 2 / math.pi * (theta + (sin * np.cos(theta) * total if df > 1 else 0.0))
+    else:
+        for k in range(1, df // 2):
+            term = term * cos2 * (2 * k - 1) / (2 * k)
+            total = total + term
+        inside = sin * total
+    return np.clip(1 - inside, 0.0, 1.0)
