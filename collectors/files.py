@@ -1,0 +1,210 @@
+"""Log files line by line, from a folder or from object storage, in flat memory whatever they hold."""
+
+from __future__ import annotations
+
+import glob as globbing
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import zstandard
+
+from trial.errors import Denied, Malformed, NotFound, Unreachable
+
+MAX_LINE_BYTES = 1 << 20
+_CHUNK = 1 << 16
+_GLOB = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """
+    One line of a file.
+
+    Args:
+        file: its path or URL as matched; with `number` (from 1) the line's place.
+        data: the bytes without line end; cut after MAX_LINE_BYTES + 1 bytes where the line is longer.
+        modified_at: when the file was last written, as its file system says.
+    """
+
+    file: str
+    number: int
+    data: bytes
+    modified_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One matched file that can be opened; `open` gives plain bytes, whatever the file was compressed with."""
+
+    name: str
+    modified_at: datetime | None
+    filesystem: Any = None
+    path: str = ""
+
+    def open(self) -> BinaryIO:
+        """
+        Raises:
+            Denied, NotFound, Unreachable: the file cannot be opened.
+        """
+        try:
+            raw = open(self.path, "rb") if self.filesystem is None else self.filesystem.open_input_stream(self.path, compression=None)  # noqa: SIM115
+        except OSError as exc:
+            raise _file_error(exc, self.name) from exc
+        return _decompressed(raw)
+
+
+def open_lines(pattern: str, *, folder: Path | None = None) -> Iterator[Line]:
+    """
+    Every line of every file that `pattern` matches, in order of file name.
+
+    Gzip and Zstandard are recognised by their first bytes, not by the name; a byte order mark and CR LF are taken off.
+
+    Args:
+        pattern: a glob on this machine (relative to `folder`), or an s3:// or gs:// glob.
+
+    Raises:
+        NotFound: nothing matches. Denied, Unreachable: as the storage says. Malformed: compressed data that breaks off.
+    """
+    for source in match_files(pattern, folder=folder):
+        with source.open() as stream:
+            for number, data in enumerate(split_lines(stream, where=source.name), start=1):
+                yield Line(file=source.name, number=number, data=data, modified_at=source.modified_at)
+
+
+def match_files(pattern: str, *, folder: Path | None = None) -> list[Source]:
+    """
+    The files that `pattern` matches, sorted by name.
+
+    Raises:
+        NotFound: nothing matches. Denied, Unreachable: as the storage says.
+    """
+    sources = _remote(pattern) if "://" in pattern else _local(pattern, folder or Path.cwd())
+    if not sources:
+        raise NotFound("no file matches", where=pattern, do="Check the path; it may use *, ? and **, and is relative to trial.toml")
+    return sorted(sources, key=lambda source: source.name)
+
+
+def split_lines(stream: BinaryIO, *, where: str, limit: int = MAX_LINE_BYTES) -> Iterator[bytes]:
+    """
+    Lines without their ends. A line beyond `limit` comes cut at limit + 1 bytes, and its rest is skipped unread.
+
+    Raises:
+        Malformed: the compressed data is damaged or ends early.
+    """
+    rest, skipping, first = b"", False, True
+    while chunk := _read(stream, where):
+        if first:
+            chunk, first = chunk.removeprefix(b"\xef\xbb\xbf"), False
+        pieces = (rest + chunk).split(b"\n")
+        rest = pieces.pop()
+        for piece in pieces:
+            if skipping:
+                skipping = False
+                continue
+            yield piece.removesuffix(b"\r")[: limit + 1]
+        if skipping:
+            rest = b""
+        elif len(rest) > limit:
+            yield rest[: limit + 1]
+            rest, skipping = b"", True
+    if rest and not skipping:
+        yield rest.removesuffix(b"\r")
+
+
+def text_of(data: bytes) -> str:
+    """Bytes as text; what is not UTF-8 becomes U+FFFD, so that every line can be stored and shown."""
+    return data.decode("utf-8", errors="replace")
+
+
+def _read(stream: BinaryIO, where: str) -> bytes:
+    try:
+        return stream.read(_CHUNK)
+    except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as exc:
+        raise Malformed(f"compressed data is damaged or ends early: {exc}", where=where, do="Copy the file again") from exc
+    except OSError as exc:
+        raise _file_error(exc, where) from exc
+
+
+def _decompressed(raw: Any) -> BinaryIO:
+    head = raw.read(4)
+    joined = io.BufferedReader(_Rejoined(head, raw), _CHUNK)
+    if head[:2] == b"\x1f\x8b":
+        return gzip.GzipFile(fileobj=joined, mode="rb")  # type: ignore[return-value]
+    if head == b"\x28\xb5\x2f\xfd":
+        return zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(joined, read_across_frames=True)  # type: ignore[return-value]
+    return joined
+
+
+class _Rejoined(io.RawIOBase):
+    """A stream whose first bytes were read already; object storage cannot seek back."""
+
+    def __init__(self, head: bytes, rest: Any) -> None:
+        self._head, self._rest = head, rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._head[: len(buffer)] if self._head else self._rest.read(len(buffer))
+        self._head = self._head[len(data) :] if self._head else b""
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._rest.close()
+        super().close()
+
+
+def _local(pattern: str, folder: Path) -> list[Source]:
+    full = str(folder / Path(pattern).expanduser())
+    paths = [Path(p) for p in globbing.glob(full, recursive=True)] or ([Path(full)] if Path(full).is_file() else [])
+    return [
+        Source(name=str(path), path=str(path), modified_at=datetime.fromtimestamp(path.stat().st_mtime, UTC))
+        for path in paths
+        if path.is_file()
+    ]
+
+
+def _remote(pattern: str) -> list[Source]:
+    from pyarrow import fs
+
+    scheme, _, rest = pattern.partition("://")
+    rest, _, query = rest.partition("?endpoint_override=")
+    magic = _GLOB.search(rest)
+    base = rest[: rest.rfind("/", 0, magic.start())] if magic else rest
+    # pyarrow takes another address than the vendor's as part of the URL: s3://bucket/x?endpoint_override=...
+    address = f"{scheme}://{base}" + (f"?endpoint_override={query}" if query else "")
+    try:
+        filesystem, path = fs.FileSystem.from_uri(address)
+        if not magic:
+            infos = [filesystem.get_file_info(path)]
+        else:
+            infos = filesystem.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
+    except (OSError, ValueError) as exc:
+        raise _file_error(exc, pattern) from exc
+    wanted = path + rest[len(base) :]
+    return [
+        Source(name=f"{scheme}://{info.path}", path=info.path, modified_at=info.mtime, filesystem=filesystem)
+        for info in infos
+        if info.type == fs.FileType.File and fnmatch(info.path, wanted)
+    ]
+
+
+def _file_error(exc: Exception, where: str) -> Denied | NotFound | Unreachable:
+    text = str(exc)
+    if isinstance(exc, PermissionError) or re.search(
+        r"ACCESS_DENIED|HTTP 403|Forbidden|PERMISSION_DENIED|credentials", text, re.IGNORECASE
+    ):
+        return Denied("not permitted to read it", where=where, do="Grant read and list on it to the credentials in use")
+    if isinstance(exc, (FileNotFoundError, IsADirectoryError, ValueError)) or re.search(r"NO_SUCH|NOT_FOUND|HTTP 404", text):
+        return NotFound(f"cannot be opened: {text[:200]}", where=where, do="Check the path in trial.toml")
+    return Unreachable(f"cannot be read: {text[:200]}", where=where)

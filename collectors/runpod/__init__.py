@@ -1,0 +1,10 @@
+"""RunPod serverless: handler lines shipped to files, worker logs while workers live, and the v2 billing API."""
+
+from collectors.runpod.assemble import assemble
+from collectors.runpod.fetch import Clients, fetch
+from collectors.runpod.parse import parse
+from collectors.runpod.usage import fetch_usage
+
+SOURCES = ("handler-lines",)
+
+__all__ = ["SOURCES", "Clients", "assemble", "fetch", "fetch_usage", "parse"]

@@ -1,0 +1,127 @@
+"""One line of a RunPod worker, or one job object, judged alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from collectors.files import MAX_LINE_BYTES
+from collectors.lines import handler_fields
+from collectors.runpod.envelope import Envelope, unwrap
+from collectors.runpod.facts import HandlerLine, Job, RunpodFact, SdkLine
+from trial.records import Ignored, RawEvent, Rejected, Status
+
+# Statuses of a job that is over; "Captured Handler Exception" and "Finished." both end the SDK's account of it.
+_OVER: dict[str, Status] = {"COMPLETED": "ok", "FAILED": "error", "CANCELLED": "aborted", "TIMED_OUT": "timeout"}
+_RUNNING = frozenset(("IN_QUEUE", "IN_PROGRESS", "RUNNING"))
+_SDK_EVENTS = {"Started.": "started", "Finished.": "finished", "Captured Handler Exception": "failed"}
+_SDK_CHATTER = ("Job Queued", "Jobs in queue", "Jobs in progress", "Running ", "All fitness checks", "Handler output:", "run_job return:")
+_BANNER = "--- Starting Serverless Worker"
+
+
+def parse(event: RawEvent, endpoint: Any) -> RunpodFact | Ignored | Rejected:
+    """
+    A handler line, a job object, one of the SDK's own lines, or none of them; never fails, whatever was printed.
+
+    Rejected are lines that would say something if they were whole: a broken or oversized JSON line, a handler line cut
+    in two, a job object without an id.
+    """
+    payload = event.payload
+    if isinstance(payload, str):
+        if len(payload) > MAX_LINE_BYTES:
+            return Rejected(reason="line_too_long", detail=f"longer than {MAX_LINE_BYTES} bytes")
+        if not payload or payload.isspace():
+            return Ignored(reason="blank")
+    line = unwrap(payload)
+    if line.system:
+        return Ignored(reason="platform_line")
+    try:
+        found = handler_fields(line.body, endpoint)
+    except (ValueError, OverflowError, RecursionError) as exc:
+        return _broken(line, str(exc))
+    if found:
+        if "request_id" not in found and line.request_id:
+            found["request_id"] = line.request_id
+        return HandlerLine(at=event.at, fields=found, stream=event.stream)
+    if isinstance(line.body, dict):
+        return _from_object(line, line.body, event)
+    return _from_text(line, event)
+
+
+def _broken(line: Envelope, detail: str) -> Rejected:
+    if "...TRUNCATED " in line.text:
+        return Rejected(reason="truncated_handler_line", detail=detail[:200])
+    return Rejected(reason="broken_json" if line.broken else "broken_handler_line", detail=detail[:200])
+
+
+def _from_object(line: Envelope, data: Mapping[str, Any], event: RawEvent) -> RunpodFact | Ignored | Rejected:
+    if "delayTime" in data or "executionTime" in data or data.get("status") in _OVER or data.get("status") in _RUNNING:
+        return _job(line, data, event)
+    if line.level is not None:
+        return _sdk(line, event)
+    return Ignored(reason="other_json")
+
+
+def _from_text(line: Envelope, event: RawEvent) -> RunpodFact | Ignored | Rejected:
+    text = line.text
+    if line.level is not None or text.startswith(_BANNER):
+        return _sdk(line, event)
+    if text[:1] == "{":
+        # print(dict) is Python's repr, a well-known slip and no JSON: it says nothing reliable, and is no damage either.
+        if text[1:2] == "'" or text == "{" or text == "{}":
+            return Ignored(reason="python_repr" if text[1:2] == "'" else "json_fragment")
+        return Rejected(reason="broken_json", detail=text[:200])
+    if '"fortnight":' in text:
+        return Rejected(reason="split_handler_line", detail=text[:200])
+    if text.startswith(("id: ", "event: ", "retry: ", ": ")):
+        return Ignored(reason="event_stream_field")
+    if "...TRUNCATED " in text:
+        return Ignored(reason="truncated")
+    return Ignored(reason="text")
+
+
+def _sdk(line: Envelope, event: RawEvent) -> RunpodFact | Ignored | Rejected:
+    text, timed = line.text, line.at is not None
+    if text.startswith(_BANNER):
+        return SdkLine(at=event.at, event="worker_start", stream=event.stream, timed=timed)
+    known = _SDK_EVENTS.get(text.strip())
+    if known is not None and line.request_id is not None:
+        return SdkLine(at=event.at, event=known, stream=event.stream, request_id=line.request_id, timed=timed)
+    if "...TRUNCATED " in text:
+        lost = '"fortnight":' in text
+        return Rejected(reason="truncated_handler_line", detail=text[:200]) if lost else Ignored(reason="truncated")
+    if '"error_type"' in text or text.strip() == "{":
+        # The exception's own lines: the failure was counted with "Captured Handler Exception", which carries the id.
+        return Ignored(reason="error_detail")
+    if text.startswith(_SDK_CHATTER):
+        return Ignored(reason="sdk_chatter")
+    return Ignored(reason="log_record")
+
+
+def _job(line: Envelope, data: Mapping[str, Any], event: RawEvent) -> Job | Ignored | Rejected:
+    status, job_id, worker = data.get("status"), data.get("id"), data.get("workerId")
+    if status in _RUNNING:
+        return Ignored(reason="job_not_finished")
+    if not isinstance(job_id, str) or not job_id:
+        return Rejected(reason="job_without_id")
+    if not isinstance(status, str) or status not in _OVER:
+        return Rejected(reason="job_status", detail=f"status {str(status)[:60]!r}")
+    flaws = [name for name in ("delayTime", "executionTime") if data.get(name) is not None and _ms(data[name]) is None]
+    return Job(
+        at=event.at,
+        id=job_id,
+        status=_OVER[status],
+        delay_ms=_ms(data.get("delayTime")),
+        execution_ms=_ms(data.get("executionTime")),
+        worker=worker if isinstance(worker, str) and worker else None,
+        timed=line.at is not None,
+        flaw=f"{flaws[0]} is {str(data[flaws[0]])[:40]}" if flaws else None,
+    )
+
+
+def _ms(value: Any) -> float | None:
+    """Milliseconds as given; None for what cannot be a duration (negative, not finite, not a number)."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if 0 <= value < 1e12 and math.isfinite(value) else None
