@@ -1,0 +1,49 @@
+# `make demo` and `make test` are all a newcomer needs: each sets up what it uses.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: setup demo test check lint types imports docs bench fuzz pictures faults clean
+
+setup: $(READY)  ## .venv with the package and its pinned dependencies
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Fortnight needs Python 3.11 or newer; name one with make PYTHON=python3.11'; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+demo: setup  ## a whole two-week trial in the sandbox, to the verdict and the report
+	$(BIN)/fortnight demo
+
+test: setup  ## the test suite; no network needed
+	$(BIN)/python -m pytest
+
+check: setup lint types imports docs  ## everything but the tests
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+
+imports:
+	$(BIN)/lint-imports
+
+docs:
+	$(BIN)/python -m docs.build --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+bench: setup  ## speed and scale, as ratios within one run
+	$(BIN)/python -m benchmarks
+
+fuzz: setup  ## ten minutes of coverage-guided fuzzing over every parser
+	$(BIN)/python -m pip install --quiet atheris
+	$(BIN)/python -m fuzz
+
+pictures: setup  ## the pictures in the README, from the demo's own report and MLflow
+	$(BIN)/python -m docs.pictures
+
+clean:
+	rm -rf .venv site fortnight-demo
