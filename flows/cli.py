@@ -1,0 +1,232 @@
+"""The command line. Commands import what they need when they run: `fortnight --help` and `status` answer at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from flows import quiet
+
+app = typer.Typer(
+    name="fortnight",
+    help="The experiment tracker for a two-week trial of serverless GPU inference: stay, or move to a dedicated endpoint?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+prices_app = typer.Typer(help="The price book: provenance, age, checks, refresh.", no_args_is_help=True)
+app.add_typer(prices_app, name="prices")
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The trial's configuration.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else there.")]
+EndpointName = Annotated[Optional[str], typer.Option("--endpoint", "-e", help="Only this endpoint.")]  # noqa: UP045 - typer reads it at run time
+Day = Annotated[Optional[str], typer.Option(metavar="DAY", help="A local day, YYYY-MM-DD.")]  # noqa: UP045
+
+DEFAULT = Path("trial.toml")
+
+
+@app.callback()
+def root(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and every log line.")] = False) -> None:
+    if debug:
+        os.environ["FORTNIGHT_DEBUG"] = "1"
+
+
+@app.command()
+def init(
+    out: Annotated[Path, typer.Option("--out", help="Where to write it.")] = DEFAULT,
+    name: Annotated[Optional[str], typer.Option(help="The trial's name.")] = None,  # noqa: UP045
+    platform: Annotated[Optional[list[str]], typer.Option(help="A platform to try; repeat for several.")] = None,  # noqa: UP045
+    start: Annotated[Optional[str], typer.Option(help="First local day, YYYY-MM-DD; default: today.")] = None,  # noqa: UP045
+    days: Annotated[int, typer.Option(help="Length in days.")] = 14,
+    timezone: Annotated[Optional[str], typer.Option(help="IANA time zone.")] = None,  # noqa: UP045
+    slo_ms: Annotated[Optional[float], typer.Option("--slo-ms", help="A caller who waits longer notices.")] = None,  # noqa: UP045
+    export_path: Annotated[Optional[str], typer.Option(help="Files of platform export.")] = None,  # noqa: UP045
+    export_format: Annotated[Optional[str], typer.Option(help="Their format.")] = None,  # noqa: UP045
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
+    """Ask, or take flags, and write trial.toml and the least-privilege policies to grant."""
+    from flows.commands import init as command
+
+    command.run(
+        out=out,
+        name=name,
+        platforms=platform,
+        start=start,
+        days=days,
+        timezone=timezone,
+        slo_ms=slo_ms,
+        export_path=export_path,
+        export_format=export_format,
+        force=force,
+    )
+
+
+@app.command()
+def doctor(config: Config = DEFAULT, endpoint: EndpointName = None, json: Json = False) -> None:
+    """Try every source: reachable, permitted, a handler line seen, retention long enough; say what to mend."""
+    from flows.commands import doctor as command
+
+    command.run(config, endpoint=endpoint, as_json=json)
+
+
+@app.command()
+def collect(
+    config: Config = DEFAULT,
+    day: Day = None,
+    from_: Annotated[Optional[str], typer.Option("--from", metavar="DAY", help="First day of a span.")] = None,  # noqa: UP045
+    to: Annotated[Optional[str], typer.Option("--to", metavar="DAY", help="Last day of a span.")] = None,  # noqa: UP045
+    endpoint: EndpointName = None,
+    json: Json = False,
+) -> None:
+    """Collect; without days: every complete day that is missing, or inside the look-back."""
+    from flows.commands import collect as command
+
+    command.run(config, day=day, from_day=from_, to_day=to, endpoint=endpoint, as_json=json)
+
+
+@app.command()
+def serve(config: Config = DEFAULT) -> None:
+    """Run the schedules: daily collection, and the end of the trial."""
+    from flows.commands import serve as command
+
+    command.run(config)
+
+
+@app.command()
+def status(
+    config: Config = DEFAULT,
+    endpoint: EndpointName = None,
+    rejected: Annotated[bool, typer.Option("--rejected", help="List the rejected and quarantined lines, verbatim.")] = False,
+    json: Json = False,
+) -> None:
+    """Days by endpoints: collected, completeness, cold-hit rate so far, what is missing."""
+    from flows.commands import status as command
+
+    command.run(config, endpoint=endpoint, rejected=rejected, as_json=json)
+
+
+@app.command()
+def verdict(
+    config: Config = DEFAULT,
+    endpoint: EndpointName = None,
+    plan: Annotated[bool, typer.Option("--plan", help="What the rest of the trial can still decide.")] = False,
+    json: Json = False,
+) -> None:
+    """The verdict now. Exit 10: an endpoint says evaluate-dedicated; else 20: one is not-decided; else 0."""
+    from flows.commands import verdict as command
+
+    raise typer.Exit(command.run(config, endpoint=endpoint, plan=plan, as_json=json))
+
+
+@app.command()
+def report(
+    config: Config = DEFAULT,
+    out: Annotated[Optional[Path], typer.Option("--out", help="Folder to write to; default: beside the store.")] = None,  # noqa: UP045
+    json: Json = False,
+) -> None:
+    """The report, on any day of the trial: HTML, PDF and JSON."""
+    from flows.commands import report as command
+
+    command.run(config, out=out, as_json=json)
+
+
+@app.command()
+def export(
+    config: Config = DEFAULT,
+    out: Annotated[Path, typer.Option("--out", help="File to write; its ending says parquet, csv or json.")] = Path("invocations.parquet"),
+    endpoint: EndpointName = None,
+) -> None:
+    """The stored invocations as Parquet, CSV or JSON."""
+    from flows.commands import export as command
+
+    command.run(config, out=out, endpoint=endpoint)
+
+
+@app.command()
+def ui(config: Config = DEFAULT, port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000) -> None:
+    """Open MLflow on this trial's store."""
+    from flows.commands import ui as command
+
+    command.run(config, port=port)
+
+
+@app.command("handler-line")
+def handler_line() -> None:
+    """Print the file to copy into the image."""
+    source = Path(__file__).resolve().parent.parent / "trial" / "handler_line.py"
+    sys.stdout.write(source.read_text(encoding="utf-8"))
+
+
+@app.command()
+def demo(
+    days: Annotated[int, typer.Option(min=1, max=28, help="Length of the trial.")] = 14,
+    seed: Annotated[int, typer.Option(help="Seed of the traffic.")] = 7,
+    out: Annotated[Path, typer.Option("--out", help="Folder for its store, MLflow and report.")] = Path("fortnight-demo"),
+    json: Json = False,
+) -> None:
+    """A whole trial against the sandbox, through the real clients, to the verdict and the report."""
+    from flows.commands import demo as command
+
+    command.run(days=days, seed=seed, out=out, as_json=json)
+
+
+@app.command()
+def verify(config: Config = DEFAULT) -> None:
+    """Recompute everything from the raw bytes and check the hash chain. Not there yet."""
+    _later("verify", "the raw events are kept content-addressed already, so it will check trials collected today")
+
+
+@prices_app.command("list")
+def prices_list(
+    config: Config = DEFAULT,
+    book: Annotated[str | None, typer.Option("--prices", help="standard, article or a file.")] = None,
+    json: Json = False,
+) -> None:
+    """Every row with its provenance and age."""
+    from flows.commands import prices as command
+
+    command.list_rows(config, book=book, as_json=json)
+
+
+@prices_app.command("check")
+def prices_check(
+    config: Config = DEFAULT,
+    book: Annotated[str | None, typer.Option("--prices", help="standard, article or a file.")] = None,
+    json: Json = False,
+) -> None:
+    """Exit 1 on stale, contradictory or incomplete rows."""
+    from flows.commands import prices as command
+
+    raise typer.Exit(command.check(config, book=book, as_json=json))
+
+
+def _later(command: str, why: str) -> None:
+    typer.echo(f"fortnight {command}: not built yet; {why}.", err=True)
+    raise typer.Exit(2)
+
+
+def main() -> None:
+    """Runs a command; a failure is one line on standard error with the way out, and its exit code."""
+    quiet.settle()
+    from trial.errors import FortnightError
+
+    try:
+        app(standalone_mode=True)
+    except FortnightError as exc:
+        if os.environ.get("FORTNIGHT_DEBUG"):
+            raise
+        typer.echo(f"fortnight: {exc}", err=True)
+        sys.exit(exc.exit_code)
+    except Exception as exc:
+        if os.environ.get("FORTNIGHT_DEBUG"):
+            raise
+        typer.echo(
+            f"fortnight: unexpected {type(exc).__name__}: {exc}. Run it again with `fortnight --debug ...` and report what it prints.",
+            err=True,
+        )
+        sys.exit(1)

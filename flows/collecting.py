@@ -1,0 +1,90 @@
+"""One endpoint's collection as two steps that Prefect can retry apart: pull raw events, then compute days from the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from collectors.registry import READ_WHOLE, collector
+from flows import day as days
+from flows import progress, pull, wiring
+from flows.due import due_days, runs
+from trial.config import Trial
+from trial.errors import ConfigError
+from trial.meter import Meter
+from trial.records import UsageBucket
+from trial.store import Store
+from trial.summary import DaySummary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled:
+    """What one pull brought: the provider's buckets by day (None where they could not be read), and what it cost."""
+
+    days: tuple[date, ...]
+    usage: dict[date, tuple[UsageBucket, ...] | None]
+    new_events: int
+    meter: Meter
+
+
+def plan(trial: Trial, store: Store, endpoint: Any, *, now: datetime, days: list[date] | None = None) -> list[tuple[date, ...]]:
+    """
+    The pulls to make: one a day, or one for each unbroken run of days where a pull reads its files from end to end.
+
+    Raises:
+        ConfigError: a day asked for lies outside the trial, or has not ended.
+    """
+    calendar = trial.calendar
+    if days is None:
+        todo = due_days(
+            calendar,
+            store.days(endpoint.name),
+            now,
+            watermark=timedelta(minutes=trial.collect.watermark_minutes),
+            lookback=timedelta(hours=trial.collect.lookback_hours),
+        )
+    else:
+        todo = sorted(set(days))
+        for day in todo:
+            if not trial.trial.start <= day < calendar.end:
+                raise ConfigError(
+                    f"{day} is no day of the trial", do=f"It runs from {trial.trial.start} to {calendar.end - timedelta(days=1)}"
+                )
+            if calendar.window(day).end > now:
+                raise ConfigError(f"{day} has not ended yet in {trial.trial.timezone}", do="Collect it tomorrow")
+    if endpoint.platform in READ_WHOLE:
+        return [tuple(first + timedelta(days=i) for i in range((last - first).days + 1)) for first, last in runs(todo)]
+    return [(day,) for day in todo]
+
+
+def pull_days(trial: Trial, endpoint: Any, span: tuple[date, ...], *, now: datetime) -> Pulled:
+    """
+    Raises:
+        SourceError: the platform could not be read.
+    """
+    store, calendar, meter = Store.at(trial.store_url), trial.calendar, Meter()
+    source = collector(endpoint.platform)
+    with wiring.clients(endpoint, trial, now=now) as clients:
+        window = pull.window_of(store, endpoint.name, span[0], span[-1], calendar)
+        report = progress.current()
+        new = pull.pull(
+            store, source, clients, endpoint, window, calendar, meter=meter, on_events=lambda n: report.events(endpoint.name, n)
+        )
+        usage = {day: pull.usage(source, clients, endpoint, calendar.window(day), meter=meter) for day in span}
+    return Pulled(days=span, usage=usage, new_events=new, meter=meter)
+
+
+def compute_day(trial: Trial, endpoint: Any, day: date, usage: tuple[UsageBucket, ...] | None) -> DaySummary:
+    """The day from the raw store alone."""
+    summary = days.process(
+        Store.at(trial.store_url),
+        collector(endpoint.platform),
+        endpoint,
+        day,
+        trial.calendar,
+        slo_ms=trial.trial.latency_slo_ms,
+        usage=usage,
+    )
+    progress.current().day(endpoint.name, day)
+    return summary

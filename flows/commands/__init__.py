@@ -1,0 +1,1 @@
+"""One module per command: read the configuration, run what the rooms offer, print."""

@@ -1,0 +1,53 @@
+"""`fortnight collect`: the collection flow, with a progress bar on standard error."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+
+from trial import config
+from trial.config import Trial
+from trial.errors import ConfigError, SourceError
+
+
+def run(path: Path, *, day: str | None, from_day: str | None, to_day: str | None, endpoint: str | None, as_json: bool) -> None:
+    trial = config.load(path)
+    days = _days(trial, day, from_day, to_day)
+    if endpoint:
+        trial.endpoint(endpoint)
+    from flows import progress
+    from flows.bars import bar
+    from flows.daily import collect_missing
+
+    with bar() as showing, progress.showing(showing):
+        failures = collect_missing(str(path.resolve()), endpoint=endpoint, days=days)
+    if as_json:
+        from flows.commands import status
+        from trial.store import Store
+
+        names = [endpoint] if endpoint else [e.name for e in trial.endpoints]
+        print(json.dumps({**status.document(trial, Store.at(trial.store_url), names), "failures": failures}, indent=1))
+    if failures:
+        raise SourceError("; ".join(failures))
+
+
+def _days(trial: Trial, day: str | None, first: str | None, last: str | None) -> list[date] | None:
+    if day is not None and (first or last):
+        raise ConfigError("--day and --from/--to exclude each other", do="Use one or the other")
+    if day is not None:
+        return [_date(day)]
+    if first is None and last is None:
+        return None
+    start = _date(first) if first else trial.trial.start
+    end = _date(last) if last else trial.calendar.end - timedelta(days=1)
+    if end < start:
+        raise ConfigError(f"--to {end} lies before --from {start}")
+    return [start + timedelta(days=i) for i in range((end - start).days + 1)]
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as exc:
+        raise ConfigError(f"{text!r} is not a day", do="Write it as YYYY-MM-DD, for example 2026-11-02") from exc

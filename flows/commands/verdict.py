@@ -1,0 +1,49 @@
+"""`fortnight verdict`: what the evidence supports now, and what it does not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from trial import config
+from trial.results import TrialResult
+
+EXIT = {"evaluate-dedicated": 10, "not-decided": 20, "stay-serverless": 0}
+
+
+def run(path: Path, *, endpoint: str | None, plan: bool, as_json: bool) -> int:
+    """The exit code: 10 if an endpoint says evaluate-dedicated, else 20 if one is not decided, else 0."""
+    from analysis.verdict_json import verdict_json
+    from flows import results, wiring
+    from trial.store import Store
+
+    trial = config.load(path)
+    names = [trial.endpoint(endpoint).name] if endpoint else None
+    result = results.gather(trial, Store.at(trial.store_url), now=wiring.now(), names=names)
+    if as_json:
+        print(json.dumps(verdict_json(result.trial, result.as_of, result.endpoints, dedicated=result.dedicated), indent=1, allow_nan=False))
+    else:
+        _print(result)
+    decisions = {e.verdict.decision for e in result.endpoints}
+    return next((EXIT[d] for d in ("evaluate-dedicated", "not-decided") if d in decisions), 0)
+
+
+def _print(result: TrialResult) -> None:
+    from rich.console import Console
+
+    console = Console()
+    for endpoint in result.endpoints:
+        verdict = endpoint.verdict
+        realised = "no requests" if verdict.realised is None else f"{verdict.realised:.1%}"
+        console.print(
+            f"[bold]{endpoint.endpoint}[/bold] ({endpoint.platform}): [bold]{verdict.decision}[/bold], {verdict.evidence}", highlight=False
+        )
+        console.print(
+            f"  cold-hit rate of these {verdict.days} days {realised}; of traffic like this {verdict.long_run.low:.1%} to {verdict.long_run.high:.1%};"
+            f" threshold {verdict.threshold:.0%}; the plain rule says {verdict.rule}",
+            highlight=False,
+        )
+        for reason in verdict.reasons:
+            console.print(f"  - {reason}", highlight=False, markup=False)
+        for flag in verdict.flags:
+            console.print(f"  ! {flag.code}: {flag.detail}", highlight=False, markup=False)

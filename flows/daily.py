@@ -1,0 +1,111 @@
+"""The Prefect flows: collect_day, collect_missing and close_trial. They gather, decide and apply; the work is elsewhere."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import prefect.runtime
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.tasks import exponential_backoff
+
+from flows import collecting, progress, telling, wiring
+from flows.collecting import Pulled
+from trial import config
+from trial.errors import FortnightError, Transient
+from trial.store import Store
+
+log = logging.getLogger("fortnight")
+
+
+def only_transient(task: Any, run: Any, state: Any) -> bool:
+    """Throttling and lost connections pass; a missing permission does not get better by asking again."""
+    try:
+        state.result()
+    except Transient:
+        return True
+    except BaseException:  # noqa: BLE001 - whatever else it is, another try does not mend it
+        return False
+    return False
+
+
+# Not cached: a cache keyed by its inputs would hide the lines that arrived since.
+@task(
+    task_run_name="pull {endpoint.name} {span[0]}",
+    retries=4,
+    retry_delay_seconds=exponential_backoff(backoff_factor=2),
+    retry_jitter_factor=0.5,
+    retry_condition_fn=only_transient,
+    cache_policy=NO_CACHE,
+)
+def pull(trial: Any, endpoint: Any, span: tuple[date, ...], now: datetime) -> Pulled:
+    return collecting.pull_days(trial, endpoint, span, now=now)
+
+
+@task(task_run_name="compute {endpoint.name} {day}", cache_policy=NO_CACHE)
+def compute(trial: Any, endpoint: Any, day: date, usage: Any) -> None:
+    collecting.compute_day(trial, endpoint, day, usage)
+
+
+@flow(name="collect-day", validate_parameters=False)
+def collect_day(config_path: str, day: date, endpoint: str | None = None, now: datetime | None = None) -> list[str]:
+    """One day of every endpoint (or one), whether or not it was collected before."""
+    return _collect(config_path, [day], endpoint, now)
+
+
+@flow(name="collect-missing", validate_parameters=False)
+def collect_missing(
+    config_path: str, endpoint: str | None = None, now: datetime | None = None, days: list[date] | None = None
+) -> list[str]:
+    """
+    Every complete day that is missing or young enough for late events, read off the store and never off the schedule,
+    which loses runs across restarts.
+
+    Returns:
+        one line per endpoint that failed; the others are collected all the same.
+    """
+    return _collect(config_path, days, endpoint, now)
+
+
+@flow(name="close-trial", validate_parameters=False)
+def close_trial(config_path: str, now: datetime | None = None) -> list[str]:
+    """The last collection and the report. Before the trial's end it says so and does nothing."""
+    trial = config.load(Path(config_path))
+    at = now or scheduled()
+    calendar = trial.calendar
+    if calendar.window(calendar.all_days()[-1]).end > at:
+        return [f"the trial runs until {calendar.end}; nothing to close yet"]
+    failures = _collect(config_path, None, None, at)
+    from flows import publishing
+
+    publishing.publish(trial, now=at)
+    return failures
+
+
+def scheduled() -> datetime:
+    """The time a run was scheduled for, which it may start before; the clock only where there was none."""
+    return prefect.runtime.flow_run.scheduled_start_time or wiring.now()
+
+
+def _collect(config_path: str, days: list[date] | None, only: str | None, now: datetime | None) -> list[str]:
+    trial = config.load(Path(config_path))
+    at = now or scheduled()
+    store = Store.at(trial.store_url)
+    endpoints = [trial.endpoint(only)] if only else list(trial.endpoints)
+    plans = {endpoint.name: collecting.plan(trial, store, endpoint, now=at, days=days) for endpoint in endpoints}
+    progress.current().plan(sum(len(span) for spans in plans.values() for span in spans))
+    failures = []
+    for endpoint in endpoints:
+        try:
+            for span in plans[endpoint.name]:
+                pulled = pull(trial, endpoint, span, at)
+                for day in span:
+                    compute(trial, endpoint, day, pulled.usage[day])
+        except FortnightError as exc:
+            failures.append(f"{endpoint.name}: {exc}")
+            log.error("%s: %s", endpoint.name, exc)
+    telling.tell(trial, store, failures=failures, now=at)
+    return failures

@@ -1,0 +1,51 @@
+"""Everything a verdict or a report shows, gathered from the store alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from analysis import verdict
+from trial import registration
+from trial.config import Trial
+from trial.results import EndpointResult, TrialResult
+from trial.store import Store
+
+
+def last_ended_day(trial: Trial, now: datetime) -> date | None:
+    ended = trial.calendar.complete_days(now - timedelta(minutes=trial.collect.watermark_minutes))
+    return ended[-1] if ended else None
+
+
+def verdicts(trial: Trial, store: Store, *, now: datetime, names: Sequence[str] | None = None) -> tuple[EndpointResult, ...]:
+    """The endpoints with their days and verdicts, without costs: what a daily run needs."""
+    known = registration.read(store.files)
+    changes = known.changes if known else ()
+    return tuple(
+        _endpoint(trial, store, endpoint, last_ended_day(trial, now), changes)
+        for endpoint in trial.endpoints
+        if names is None or endpoint.name in names
+    )
+
+
+def _endpoint(trial: Trial, store: Store, endpoint: Any, through: date | None, changes: Sequence[Any]) -> EndpointResult:
+    days = tuple(m.summary for m in store.manifests(endpoint.name))
+    judged = verdict.judge(days, endpoint=endpoint.name, platform=endpoint.platform, trial=trial.trial, through=through, changes=changes)
+    return EndpointResult(endpoint=endpoint.name, platform=endpoint.platform, days=days, verdict=judged)
+
+
+def gather(trial: Trial, store: Store, *, now: datetime, names: Sequence[str] | None = None) -> TrialResult:
+    """The whole result, costs and what-ifs included."""
+    known = registration.read(store.files)
+    endpoints = verdicts(trial, store, now=now, names=names)
+    collected = sorted({day for e in endpoints for s in e.days for day in s.days})
+    return TrialResult(
+        trial=trial.trial.name,
+        as_of=collected[-1] if collected else None,
+        day_number=len(collected),
+        days_planned=trial.trial.days,
+        endpoints=endpoints,
+        registered=dict(known.settings) if known else {},
+        changes=known.changes if known else (),
+    )

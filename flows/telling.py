@@ -1,0 +1,117 @@
+"""Telling people, once per event: a Prefect event, an artifact, and a notification to wherever the team listens."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from dataclasses import dataclass
+from datetime import datetime
+
+from flows import results
+from trial.config import Trial
+from trial.results import EndpointResult
+from trial.store import Store
+
+log = logging.getLogger("fortnight")
+
+# Any Apprise URLs, separated by spaces: they hold tokens, so they stand in the environment and never in trial.toml.
+NOTIFY = "FORTNIGHT_NOTIFY_URLS"
+TOLD = "told.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """One thing to tell, and the key under which it is told once."""
+
+    key: str
+    event: str
+    endpoint: str
+    title: str
+    body: str
+
+
+def tell(trial: Trial, store: Store, *, failures: list[str], now: datetime) -> list[News]:
+    """Tells what is new since the last time, and remembers it beside the store."""
+    news = [*_verdict_news(results.verdicts(trial, store, now=now)), *_failure_news(failures, now, trial)]
+    told = _told(store)
+    fresh = [item for item in news if item.key not in told]
+    for item in fresh:
+        _publish(trial, item)
+    if fresh:
+        store.files.write(TOLD, json.dumps(sorted({*told, *(item.key for item in fresh)}), indent=1).encode() + b"\n")
+    return fresh
+
+
+def _verdict_news(endpoints: tuple[EndpointResult, ...]) -> list[News]:
+    news = []
+    for result in endpoints:
+        verdict = result.verdict
+        reasons = "\n".join(f"- {reason}" for reason in verdict.reasons)
+        if verdict.passed_on is not None:
+            news.append(
+                News(
+                    key=f"{result.endpoint}/passed/{verdict.passed_on}",
+                    event="fortnight.threshold-passed",
+                    endpoint=result.endpoint,
+                    title=f"{result.endpoint}: the cold-hit rate passed {verdict.threshold:.0%} on {verdict.passed_on}",
+                    body=f"Rule: {verdict.rule}. Decision: {verdict.decision} ({verdict.evidence}).\n\n{reasons}",
+                )
+            )
+        if verdict.decision != "not-decided":
+            news.append(
+                News(
+                    key=f"{result.endpoint}/decision/{verdict.decision}",
+                    event="fortnight.decided",
+                    endpoint=result.endpoint,
+                    title=f"{result.endpoint}: {verdict.decision} ({verdict.evidence})",
+                    body=reasons,
+                )
+            )
+    return news
+
+
+def _failure_news(failures: list[str], now: datetime, trial: Trial) -> list[News]:
+    # Once a day and cause: a source that stays down for a week is seven messages, not one a run.
+    day = trial.calendar.day_of(now)
+    return [
+        News(
+            key=f"failed/{day}/{hashlib.sha256(text.encode()).hexdigest()[:12]}",
+            event="fortnight.collection-failed",
+            endpoint=text.split(":", 1)[0],
+            title=f"{trial.trial.name}: collection failed",
+            body=text,
+        )
+        for text in failures
+    ]
+
+
+def _told(store: Store) -> set[str]:
+    try:
+        return set(json.loads(store.files.read(TOLD)))
+    except FileNotFoundError:
+        return set()
+
+
+def _publish(trial: Trial, item: News) -> None:
+    from prefect.artifacts import create_markdown_artifact
+    from prefect.events import emit_event
+
+    slug = "".join(c if c.isalnum() else "-" for c in f"{trial.trial.name}-{item.endpoint}-{item.event}".lower()).strip("-")
+    create_markdown_artifact(key=slug, markdown=f"# {item.title}\n\n{item.body}", description=item.title)
+    emit_event(
+        event=item.event,
+        resource={"prefect.resource.id": f"fortnight.{trial.trial.name}.{item.endpoint}", "prefect.resource.name": item.endpoint},
+        payload={"title": item.title, "body": item.body},
+    )
+    log.warning("%s", item.title)
+    urls = os.environ.get(NOTIFY, "").split()
+    if urls:
+        import apprise
+
+        sender = apprise.Apprise()
+        for url in urls:
+            sender.add(url)
+        if not sender.notify(title=item.title, body=item.body):
+            log.error("the notification %r did not go out; check the URLs in %s", item.title, NOTIFY)

@@ -1,0 +1,149 @@
+"""The one place where real clients and the clock are made; everything else is handed them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from trial.config import Trial
+from trial.errors import ConfigError, Denied
+
+RUNPOD = "https://api.runpod.io"
+REPLICATE = "https://api.replicate.com"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@contextlib.contextmanager
+def clients(endpoint: Any, trial: Trial, *, now: datetime) -> Iterator[Any]:
+    """
+    The clients an endpoint's collector reads through, closed afterwards; `api_endpoint` sends them to another address.
+
+    Raises:
+        ConfigError: a key variable that is not set, a profile or an address that is none.
+        Denied: no credentials to be found.
+    """
+    with contextlib.ExitStack() as stack:
+        yield _MAKE[endpoint.platform](endpoint, trial, now, stack)
+
+
+def secret(name: str, *, endpoint: str) -> str:
+    """
+    The value of an environment variable that holds a key.
+
+    Raises:
+        ConfigError: it is not set.
+    """
+    value = os.environ.get(name)
+    if not value:
+        raise ConfigError(
+            f"the environment variable {name} is not set", where=f"endpoint {endpoint}", do=f"Run `export {name}=...` with its key"
+        )
+    return value
+
+
+def _aws(endpoint: Any, service: str, stack: contextlib.ExitStack) -> Any:
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
+
+    # Standard mode gives up after three tries, about 0.6 s of throttling; eight outlast a quota's second many times over.
+    config = Config(retries={"mode": "standard", "total_max_attempts": 8}, connect_timeout=5, read_timeout=30)
+    try:
+        session = boto3.Session(profile_name=endpoint.profile, region_name=endpoint.region)
+        client = session.client(service, endpoint_url=endpoint.api_endpoint, config=config)
+    except (BotoCoreError, ValueError) as exc:
+        raise ConfigError(str(exc), where=f"endpoint {endpoint.name}", do="Check `region`, `profile` and `api_endpoint`") from exc
+    stack.callback(client.close)
+    return client
+
+
+def _aws_lambda(endpoint: Any, trial: Trial, now: datetime, stack: contextlib.ExitStack) -> Any:
+    from collectors.aws_lambda.fetch import Clients
+
+    return Clients(logs=_aws(endpoint, "logs", stack), metrics=_aws(endpoint, "cloudwatch", stack))
+
+
+def _sagemaker(endpoint: Any, trial: Trial, now: datetime, stack: contextlib.ExitStack) -> Any:
+    from collectors.sagemaker.fetch import Clients
+
+    return Clients(logs=_aws(endpoint, "logs", stack), metrics=_aws(endpoint, "cloudwatch", stack))
+
+
+def _google(endpoint: Any, trial: Trial, now: datetime, stack: contextlib.ExitStack) -> Any:
+    import grpc
+    from google.auth.exceptions import DefaultCredentialsError
+    from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
+    from google.cloud.logging_v2.services.logging_service_v2.transports import LoggingServiceV2GrpcTransport
+    from google.cloud.monitoring_v3.services.metric_service import MetricServiceClient
+    from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
+
+    from collectors.google_api import Clients
+
+    address = endpoint.api_endpoint
+    if address and address.startswith("http://"):
+        # api_endpoint alone makes the client try TLS, and hang: a plain channel is what a server on loopback speaks.
+        channel = stack.enter_context(grpc.insecure_channel(urlsplit(address).netloc))
+        logging = LoggingServiceV2Client(transport=LoggingServiceV2GrpcTransport(channel=channel))
+        monitoring = MetricServiceClient(transport=MetricServiceGrpcTransport(channel=channel))
+        return Clients(logging=logging, monitoring=monitoring)
+    options = {"api_endpoint": address} if address else None
+    try:
+        logging = LoggingServiceV2Client(client_options=options)
+        monitoring = MetricServiceClient(client_options=options)
+    except DefaultCredentialsError as exc:
+        raise Denied(
+            "no Google credentials found",
+            where=f"endpoint {endpoint.name}",
+            do="Run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS",
+        ) from exc
+    stack.callback(logging.transport.close)
+    stack.callback(monitoring.transport.close)
+    return Clients(logging=logging, monitoring=monitoring)
+
+
+def _http(base_url: str, key: str, stack: contextlib.ExitStack) -> Any:
+    import httpx
+
+    return stack.enter_context(
+        httpx.Client(base_url=base_url, headers={"Authorization": f"Bearer {key}"}, timeout=httpx.Timeout(30, connect=5))
+    )
+
+
+def _runpod(endpoint: Any, trial: Trial, now: datetime, stack: contextlib.ExitStack) -> Any:
+    from collectors.files import open_lines
+    from collectors.runpod.fetch import Clients
+
+    key = secret(endpoint.api_key_env, endpoint=endpoint.name)
+    return Clients(http=_http(endpoint.api_endpoint or RUNPOD, key, stack), files=partial(open_lines, folder=trial.folder), now=lambda: now)
+
+
+def _replicate(endpoint: Any, trial: Trial, now: datetime, stack: contextlib.ExitStack) -> Any:
+    from collectors.replicate.fetch import Clients
+
+    key = secret(endpoint.api_key_env, endpoint=endpoint.name)
+    return Clients(http=_http(endpoint.api_endpoint or REPLICATE, key, stack))
+
+
+def _export(endpoint: Any, trial: Trial, now: datetime, stack: contextlib.ExitStack) -> Any:
+    from collectors.export.fetch import Clients
+
+    return Clients(folder=trial.folder)
+
+
+_MAKE: dict[str, Callable[[Any, Trial, datetime, contextlib.ExitStack], Any]] = {
+    "aws-lambda": _aws_lambda,
+    "cloud-run": _google,
+    "vertex-ai": _google,
+    "runpod": _runpod,
+    "sagemaker": _sagemaker,
+    "replicate": _replicate,
+    "export": _export,
+}

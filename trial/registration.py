@@ -1,0 +1,104 @@
+"""What the trial promised at its start: the settings as they stood at the first collection, and every later change."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from trial.config import Trial
+from trial.errors import StoreError
+from trial.files import Files
+
+NAME = "registration.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """
+    Args:
+        settings: dotted key -> value as JSON text, as registered.
+        changes: each with `when`, `key`, `from` and `to`, in order; `from` or `to` is "absent" where there is none.
+    """
+
+    at: datetime
+    settings: Mapping[str, str]
+    changes: tuple[Mapping[str, str], ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(json.dumps(dict(self.settings), sort_keys=True).encode()).hexdigest()
+
+    def current(self) -> dict[str, str]:
+        """The settings with all changes applied."""
+        now = dict(self.settings)
+        for change in self.changes:
+            if change["to"] == "absent":
+                now.pop(change["key"], None)
+            else:
+                now[change["key"]] = change["to"]
+        return now
+
+
+def settings_of(trial: Trial, *, prices_sha256: str | None = None) -> dict[str, str]:
+    """
+    The settings that decide a verdict or a cost, by dotted key: not where the store lies, nor where an API answers.
+
+    Args:
+        prices_sha256: hash of the price book, so that pricing with another book is seen.
+    """
+    data = trial.model_dump(mode="json", include={"trial", "prices", "endpoints", "dedicated"})
+    data["endpoints"] = {e["name"]: {k: v for k, v in e.items() if k not in ("name", "api_endpoint", "profile")} for e in data["endpoints"]}
+    data["dedicated"] = {d["name"]: d for d in data["dedicated"]}
+    flat = dict(_flat(data, ""))
+    if prices_sha256:
+        flat["prices.sha256"] = json.dumps(prices_sha256)
+    return flat
+
+
+def read(files: Files) -> Registration | None:
+    """
+    Raises:
+        StoreError: the file is damaged.
+    """
+    try:
+        data = json.loads(files.read(NAME))
+        return Registration(at=datetime.fromisoformat(data["at"]), settings=data["settings"], changes=tuple(data["changes"]))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as exc:
+        raise StoreError(
+            f"damaged: {exc}", where=NAME, do="Restore it from a copy: it holds what the trial registered at its start"
+        ) from exc
+
+
+def register(files: Files, settings: Mapping[str, str], *, now: datetime) -> Registration:
+    """Registers the settings at the first call; at later ones appends what differs from the last known state."""
+    known = read(files)
+    if known is None:
+        registration = Registration(at=now, settings=dict(settings))
+    else:
+        before = known.current()
+        changed = [
+            {"when": now.isoformat(), "key": key, "from": before.get(key, "absent"), "to": settings.get(key, "absent")}
+            for key in sorted({*before, *settings})
+            if before.get(key) != settings.get(key)
+        ]
+        if not changed:
+            return known
+        registration = Registration(at=known.at, settings=known.settings, changes=(*known.changes, *changed))
+    text = json.dumps(
+        {"at": registration.at.isoformat(), "settings": dict(registration.settings), "changes": list(registration.changes)}, indent=1
+    )
+    files.write(NAME, text.encode() + b"\n")
+    return registration
+
+
+def _flat(value: object, prefix: str):
+    if isinstance(value, dict):
+        for key, inner in sorted(value.items()):
+            yield from _flat(inner, f"{prefix}.{key}" if prefix else key)
+    elif value is not None:
+        yield prefix, json.dumps(value, sort_keys=True)
