@@ -46,12 +46,12 @@ def check(summaries: Sequence[DaySummary], *, expected: Sequence[date]) -> Suite
         rule("no day is missing", gxe.ExpectColumnValuesToBeInSet, column="collected", value_set=[True]),
         rule("a day has requests", gxe.ExpectColumnValuesToBeBetween, column="requests", min_value=1),
         rule("logs are complete to 99 %", gxe.ExpectColumnValuesToBeBetween, column="completeness", min_value=COMPLETE, max_value=1),
-        rule("at most 1 % of lines are rejected", gxe.ExpectColumnValuesToBeBetween, column="rejected_share", min_value=0, max_value=REJECTED),
+        rule(
+            "at most 1 % of lines are rejected", gxe.ExpectColumnValuesToBeBetween, column="rejected_share", min_value=0, max_value=REJECTED
+        ),
         rule("nothing is in quarantine", gxe.ExpectColumnValuesToBeBetween, column="quarantined", min_value=0, max_value=0),
     ]
     return engine.run(frame, suite=SUITE, expectations=suite)
-
-
 
 
 def _share(summary: DaySummary) -> float | None:

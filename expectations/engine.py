@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +24,17 @@ def run(frame: pd.DataFrame, *, suite: str, expectations: Sequence[Any]) -> Suit
     """
     import great_expectations as gx
 
+    # It tells of every temporary folder it makes, in between the lines that matter.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     frame = frame.reset_index(drop=True)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
     asset = context.data_sources.add_pandas("frames").add_dataframe_asset(suite)
     batch = asset.add_batch_definition_whole_dataframe("batch")
     definition = context.validation_definitions.add(
-        gx.ValidationDefinition(name=suite, data=batch, suite=context.suites.add(gx.ExpectationSuite(name=suite, expectations=list(expectations))))
+        gx.ValidationDefinition(
+            name=suite, data=batch, suite=context.suites.add(gx.ExpectationSuite(name=suite, expectations=list(expectations)))
+        )
     )
     outcome = definition.run(batch_parameters={"dataframe": frame}, result_format={"result_format": "COMPLETE"})
     rules, broken = [], {}
@@ -41,7 +46,9 @@ def run(frame: pd.DataFrame, *, suite: str, expectations: Sequence[Any]) -> Suit
         if rule.severity == "critical":
             for index in _unexpected(result):
                 broken.setdefault(index, []).append(rule.name)
-    return SuiteResult(suite=suite, rows=len(frame), rules=tuple(rules), broken_rows={i: tuple(names) for i, names in sorted(broken.items())})
+    return SuiteResult(
+        suite=suite, rows=len(frame), rules=tuple(rules), broken_rows={i: tuple(names) for i, names in sorted(broken.items())}
+    )
 
 
 def _rule(result: Any, suite: str, rows: int) -> Rule:
@@ -60,7 +67,13 @@ def _rule(result: Any, suite: str, rows: int) -> Rule:
     broken = found.get("unexpected_count", 0 if result.success else 1)
     examples = tuple(str(v) for v in (found.get("partial_unexpected_list") or [])[:3])
     severity = result.expectation_config.severity or "critical"
-    return Rule(name=name, severity=str(getattr(severity, "value", severity)), checked=found.get("element_count", rows), broken=int(broken or 0), examples=examples)
+    return Rule(
+        name=name,
+        severity=str(getattr(severity, "value", severity)),
+        checked=found.get("element_count", rows),
+        broken=int(broken or 0),
+        examples=examples,
+    )
 
 
 def _unexpected(result: Any) -> list[int]:

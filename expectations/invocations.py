@@ -52,8 +52,18 @@ def _suite(platforms: set[str]) -> list[Any]:
     suite += [
         rule("cold is one of cold, warm, unknown", gxe.ExpectColumnValuesToBeInSet, column="cold", value_set=sorted(records.COLD)),
         rule("status is one of the known ones", gxe.ExpectColumnValuesToBeInSet, column="status", value_set=sorted(records.STATUSES)),
-        rule("gpu_ms_source is one of the known ones", gxe.ExpectColumnValuesToBeInSet, column="gpu_ms_source", value_set=sorted(records.GPU_MS_SOURCES)),
-        rule("an attempt appears once", gxe.ExpectCompoundColumnsToBeUnique, column_list=["request_id", "instance_id", "started_at"], ignore_row_if="any_value_is_missing"),
+        rule(
+            "gpu_ms_source is one of the known ones",
+            gxe.ExpectColumnValuesToBeInSet,
+            column="gpu_ms_source",
+            value_set=sorted(records.GPU_MS_SOURCES),
+        ),
+        rule(
+            "an attempt appears once",
+            gxe.ExpectCompoundColumnsToBeUnique,
+            column_list=["request_id", "instance_id", "started_at"],
+            ignore_row_if="any_value_is_missing",
+        ),
         rule(
             "a cold request has a reason",
             gxe.ExpectColumnValuesToNotBeNull,

@@ -34,6 +34,7 @@ DEFAULT = Path("trial.toml")
 def root(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and every log line.")] = False) -> None:
     if debug:
         os.environ["FORTNIGHT_DEBUG"] = "1"
+        os.environ["PREFECT_LOGGING_LEVEL"] = "DEBUG"
 
 
 @app.command()
@@ -213,6 +214,7 @@ def _later(command: str, why: str) -> None:
 def main() -> None:
     """Runs a command; a failure is one line on standard error with the way out, and its exit code."""
     quiet.settle()
+    quiet.speak()
     from trial.errors import FortnightError
 
     try:

@@ -71,7 +71,7 @@ def pull_days(trial: Trial, endpoint: Any, span: tuple[date, ...], *, now: datet
         new = pull.pull(
             store, source, clients, endpoint, window, calendar, meter=meter, on_events=lambda n: report.events(endpoint.name, n)
         )
-        usage = {day: pull.usage(source, clients, endpoint, calendar.window(day), meter=meter) for day in span}
+        usage = pull.usage(source, clients, endpoint, span, calendar, meter=meter)
     return Pulled(days=span, usage=usage, new_events=new, meter=meter)
 
 

@@ -58,16 +58,22 @@ def pull(
     return sum(new.values())
 
 
-def usage(collector: Collector, clients: Any, endpoint: Any, window: Window, *, meter: Meter) -> tuple[UsageBucket, ...] | None:
+def usage(
+    collector: Collector, clients: Any, endpoint: Any, days: Iterable[date], calendar: Calendar, *, meter: Meter
+) -> dict[date, tuple[UsageBucket, ...] | None]:
     """
-    The provider's own counts and bills of the window; None where they could not be read, which is said and stops nothing:
-    without them completeness and reconciliation are unknown, and the logs still count.
+    The provider's own counts and bills, by day; None from the first day on that could not be read, which is said and stops
+    nothing: without them completeness and reconciliation are unknown, and the logs still count.
     """
-    try:
-        return tuple(sorted(collector.fetch_usage(clients, endpoint, window, meter=meter), key=lambda b: (b.start, b.end, b.source)))
-    except SourceError as exc:
-        log.warning("%s: the provider's own counts could not be read: %s", endpoint.name, exc)
-        return None
+    found: dict[date, tuple[UsageBucket, ...] | None] = dict.fromkeys(days)
+    for day in found:
+        try:
+            buckets = collector.fetch_usage(clients, endpoint, calendar.window(day), meter=meter)
+            found[day] = tuple(sorted(buckets, key=lambda b: (b.start, b.end, b.source)))
+        except SourceError as exc:
+            log.warning("%s: the provider's own counts could not be read: %s", endpoint.name, exc)
+            break
+    return found
 
 
 def _watched(events: Iterable[RawEvent], on_events: Callable[[int], None]) -> Iterator[RawEvent]:

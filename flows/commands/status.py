@@ -64,33 +64,28 @@ def _day(summary: Any) -> dict[str, Any]:
 
 
 def _print(trial: Trial, store: Store, names: list[str]) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     for entry in document(trial, store, names)["endpoints"]:
-        table = Table(title=f"{entry['endpoint']} ({entry['platform']})", title_justify="left")
-        for column in (
-            "day",
-            "requests",
-            "cold hits",
-            "unknown",
-            "rate so far",
-            "complete",
-            "read",
-            "used",
-            "ignored",
-            "duplicate",
-            "rejected",
-        ):
-            table.add_column(column, justify="left" if column == "day" else "right")
+        table = Table(
+            title=f"{entry['endpoint']} ({entry['platform']})",
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
+        )
+        for column in ("day", "req.", "cold", "unk.", "rate", "compl.", "read", "used", "ign.", "dup.", "rej."):
+            table.add_column(column, justify="left" if column == "day" else "right", no_wrap=True)
         requests = cold = 0
         for day in entry["days"]:
             requests, cold = requests + day["requests"], cold + day["cold_hits"]
             table.add_row(*_cells(day, cold / requests if requests else None))
         console.print(table)
         if entry["missing"]:
-            console.print(f"  not collected: {_span(entry['missing'])}")
+            console.print(f"not collected: {_span(entry['missing'])}\n", highlight=False)
 
 
 def _cells(day: Mapping[str, Any], so_far: float | None) -> list[str]:
