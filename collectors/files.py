@@ -139,7 +139,7 @@ def _decompressed(raw: Any) -> BinaryIO:
     if head[:2] == b"\x1f\x8b":
         return gzip.GzipFile(fileobj=joined, mode="rb")  # type: ignore[return-value]
     if head == b"\x28\xb5\x2f\xfd":
-        return zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(joined, read_across_frames=True)  # type: ignore[return-value]
+        return _Zstd(joined)  # type: ignore[return-value]
     return joined
 
 
@@ -162,6 +162,35 @@ class _Rejoined(io.RawIOBase):
         if not self.closed:
             self._rest.close()
         super().close()
+
+
+class _Zstd:
+    """Frames one after the other. The library's own reader takes data that breaks off for its end, and says nothing."""
+
+    def __init__(self, raw: io.BufferedReader) -> None:
+        self._raw, self._rest = raw, b""
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+
+    def read(self, _size: int = -1) -> bytes:
+        while True:
+            data, self._rest = self._rest or self._raw.read(_CHUNK // 8), b""
+            if not data:
+                if self._frame is not None:
+                    raise EOFError("the last frame is not whole")
+                return b""
+            if self._frame is None:
+                self._frame = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+            out = self._frame.decompress(data)
+            if self._frame.eof:
+                self._rest, self._frame = self._frame.unused_data, None
+            if out:
+                return out
+
+    def __enter__(self) -> _Zstd:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._raw.close()
 
 
 def _local(pattern: str, folder: Path) -> list[Source]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ _OVER: dict[str, Status] = {"COMPLETED": "ok", "FAILED": "error", "CANCELLED": "
 _RUNNING = frozenset(("IN_QUEUE", "IN_PROGRESS", "RUNNING"))
 _SDK_EVENTS = {"Started.": "started", "Finished.": "finished", "Captured Handler Exception": "failed"}
 _SDK_CHATTER = ("Job Queued", "Jobs in queue", "Jobs in progress", "Running ", "All fitness checks", "Handler output:", "run_job return:")
+_LONGEST_MS = 30 * 86_400_000.0  # RunPod ends a job after seven days
 _BANNER = "--- Starting Serverless Worker"
 
 
@@ -41,12 +41,25 @@ def parse(event: RawEvent, endpoint: Any) -> RunpodFact | Ignored | Rejected:
     except (ValueError, OverflowError, RecursionError) as exc:
         return _broken(line, str(exc))
     if found:
+        if (flaw := _impossible(found)) is not None:
+            return Rejected(reason="impossible_value", detail=flaw)
         if "request_id" not in found and line.request_id:
             found["request_id"] = line.request_id
         return HandlerLine(at=event.at, fields=found, stream=event.stream)
     if isinstance(line.body, dict):
         return _from_object(line, line.body, event)
     return _from_text(line, event)
+
+
+def _impossible(found: dict[str, Any]) -> str | None:
+    """Numbers that are well-formed and cannot be: they would throw the request's own time out of the calendar."""
+    for name in ("gpu_ms", "handler_ms", "load_ms", "ttft_ms"):
+        if found.get(name, 0) > _LONGEST_MS:
+            return f"{name} is {found[name]:.6g}, more than 30 days"
+    for name in ("ts", "process_start"):
+        if name in found and not 2000 <= found[name].year < 2200:
+            return f"{name} is in the year {found[name].year}"
+    return None
 
 
 def _broken(line: Envelope, detail: str) -> Rejected:
@@ -124,4 +137,4 @@ def _ms(value: Any) -> float | None:
     """Milliseconds as given; None for what cannot be a duration (negative, not finite, not a number)."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value) if 0 <= value < 1e12 and math.isfinite(value) else None
+    return float(value) if 0 <= value <= _LONGEST_MS else None

@@ -18,6 +18,7 @@ from trial.records import UsageBucket
 
 SOURCE = "runpod-billing"
 _AMOUNTS = {"gpuAmount": "gpu", "cpuAmount": "cpu", "diskAmount": "disk", "feeAmount": "fee"}
+_NOISE_USD = Decimal("0.000001")  # the API's amounts are doubles
 # An hour bucket fits every local day whose zone is whole hours off UTC; a whole trial of them is still one page.
 _HOURLY_UP_TO = timedelta(days=31)
 
@@ -69,8 +70,8 @@ def _bucket(record: Any, endpoint: Any, now: datetime, where: str) -> UsageBucke
         raise Malformed(f"a billing record spans {record.get('startTime')!r} to {record.get('endTime')!r}", where=where)
     billed = {kind: amount for name, kind in _AMOUNTS.items() if (amount := _usd(record.get(name), name, where)) is not None}
     total = _usd(record.get("totalAmount"), "totalAmount", where)
-    if total is not None and total != (known := sum(billed.values(), Decimal(0))):
-        # A part the API does not name yet must not vanish from the sum; rounding noise of its doubles is kept as it is.
+    if total is not None and abs(total - (known := sum(billed.values(), Decimal(0)))) >= _NOISE_USD:
+        # A part the API does not name yet must not vanish from the sum.
         billed = {**billed, "other": total - known}
     return UsageBucket(endpoint=endpoint.name, source=SOURCE, start=start, end=end, billed_usd=billed, final=end <= now)
 
