@@ -1,0 +1,301 @@
+"""The evidence pages: every count, price, setting and hash the verdict rests on, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from reports import format as say
+from reports.extras import ReportExtras
+from reports.tables import Table
+from trial.config import Trial
+from trial.records import Decision
+from trial.results import EndpointResult, TrialResult
+
+NOT_ASKED = "Not recorded for this report."
+
+
+def glance(result: TrialResult, *, confidence: float) -> Table:
+    """The first screen's table: one row per endpoint."""
+    rows = [
+        (
+            e.endpoint,
+            _verdict_cell(e),
+            say.percent(e.verdict.realised),
+            say.long_run(e.verdict.long_run),
+            say.percent_range(e.verdict.noticed.low, e.verdict.noticed.high) if e.verdict.noticed else say.NOT_KNOWN,
+            say.usd(e.cost.usd_per_day) if e.cost else "no price",
+            f"{e.cheapest.name}, {say.usd(e.cheapest.usd_per_day)}" if e.cheapest else "none" if e.whatifs else "not replayed",
+        )
+        for e in result.endpoints
+    ]
+    columns = (
+        "Endpoint",
+        "Verdict",
+        "Cold-hit rate",
+        f"Long run, {say.set_share(confidence)} interval",
+        "Over the SLO because cold",
+        "USD a day",
+        "Cheapest that meets the SLO, USD a day",
+    )
+    return Table(caption="Verdict by endpoint", columns=columns, rows=rows, text_columns=2)
+
+
+def verdicts(result: TrialResult) -> Table:
+    def words(decision: Decision) -> str:
+        return say.DECISIONS[decision].lower()
+
+    rows = [
+        (
+            e.endpoint,
+            say.platform(e.platform),
+            words(e.verdict.decision),
+            words(e.verdict.rule) if e.days else say.NOT_KNOWN,
+            e.verdict.evidence,
+            say.count(e.verdict.days),
+            say.count(e.verdict.requests),
+            say.count(e.verdict.cold_hits),
+            say.count(e.verdict.unknown),
+            say.count(e.verdict.unseen),
+            say.percent_range(*e.verdict.bounds),
+            _e_value(e.verdict.e_value),
+            {True: "yes", False: "no", None: say.NOT_KNOWN}[e.verdict.users_notice],
+            say.short_day(e.verdict.passed_on) if e.verdict.passed_on else "never",
+        )
+        for e in result.endpoints
+    ]
+    columns = (
+        "Endpoint", "Platform", "Verdict", "Rule alone", "Evidence", "Days", "Requests", "Cold hits", "Unknown", "Unseen",
+        "Rate with unknowns", "E-value", "Users notice", "Passed the threshold on",
+    )  # fmt: skip
+    return Table(caption="The verdicts in numbers", columns=columns, rows=rows, text_columns=5)
+
+
+def flags(result: TrialResult) -> Table:
+    rows = [(e.endpoint, f.code, f.detail) for e in result.endpoints for f in e.verdict.flags]
+    return Table(
+        caption="What makes a verdict provisional",
+        columns=("Endpoint", "Flag", "What was seen"),
+        rows=rows,
+        text_columns=3,
+        empty="No flags.",
+    )
+
+
+def ledger(endpoints: Sequence[EndpointResult]) -> Table:
+    rows = [
+        (
+            e.endpoint,
+            say.short_day(d.day),
+            line.source,
+            *(say.count(n) for n in line.totals().values()),
+            _reasons(line.ignored),
+            _reasons(line.rejected),
+        )
+        for e in endpoints
+        for d in e.days
+        for line in d.ledgers
+    ]
+    columns = ("Endpoint", "Day", "Source", "Read", "Used", "Ignored", "Duplicate", "Rejected", "Ignored because", "Rejected because")
+    return Table(
+        caption="Line ledger: read = used + ignored + duplicate + rejected",
+        columns=columns,
+        rows=rows,
+        text_columns=3,
+        empty="No lines read.",
+    )
+
+
+def ledger_sums(endpoints: Sequence[EndpointResult]) -> Table:
+    rows = [(e.endpoint, *(say.count(n) for n in total.ledger_totals().values())) for e in endpoints if (total := e.total) is not None]
+    return Table(
+        caption="Line ledger, all days",
+        columns=("Endpoint", "Read", "Used", "Ignored", "Duplicate", "Rejected"),
+        rows=rows,
+        empty="No lines read.",
+    )
+
+
+def completeness(endpoints: Sequence[EndpointResult]) -> Table:
+    rows = [
+        (
+            e.endpoint,
+            say.short_day(d.day),
+            say.count(d.seen),
+            "does not say" if d.provider_requests is None else say.count(d.provider_requests),
+            say.percent(d.completeness),
+            say.count(d.synthetic),
+            say.count(d.aborted),
+            say.count(d.incomplete),
+            say.count(d.quarantined),
+        )
+        for e in endpoints
+        for d in e.days
+    ]
+    columns = (
+        "Endpoint",
+        "Day",
+        "In the logs",
+        "Provider's own count",
+        "Completeness",
+        "Keep-warm",
+        "Aborted",
+        "Incomplete",
+        "Quarantined",
+    )
+    return Table(
+        caption="Completeness against the provider's own count", columns=columns, rows=rows, text_columns=2, empty="No days collected."
+    )
+
+
+def quarantine(extras: ReportExtras) -> Table:
+    rows = [(str(r["endpoint"]), str(r["day"]), str(r["rule"]), say.count(r["rows"])) for r in extras.quarantine or ()]
+    empty = NOT_ASKED if extras.quarantine is None else "Nothing was quarantined."
+    return Table(
+        caption="Quarantined rows by broken rule", columns=("Endpoint", "Day", "Rule", "Rows"), rows=rows, text_columns=3, empty=empty
+    )
+
+
+def validation(extras: ReportExtras) -> Table:
+    rows = [
+        (
+            str(r["endpoint"]),
+            str(r["day"]),
+            str(r["suite"]),
+            "kept" if r["success"] else "broken",
+            "; ".join(map(str, r.get("failures") or ())),
+        )
+        for r in extras.validation or ()
+    ]
+    empty = NOT_ASKED if extras.validation is None else "No suite has run."
+    columns = ("Endpoint", "Day", "Suite", "Result", "Broken expectations")
+    return Table(caption="Expectations by day", columns=columns, rows=rows, text_columns=5, empty=empty)
+
+
+def prices(extras: ReportExtras) -> Table:
+    """Every row of the price book in use, with whatever keys it has; a source is shown as text, never as a link."""
+    found = extras.prices or {}
+    keys = list(dict.fromkeys(k for row in found.values() for k in row))
+    rows = [(name, *(_plain(row.get(k)) for k in keys)) for name, row in found.items()]
+    empty = NOT_ASKED if extras.prices is None else "No prices were used."
+    head = tuple(k.replace("_", " ") for k in keys)
+    return Table(caption="Prices: where each comes from", columns=("Row", *head), rows=rows, text_columns=1 + len(keys), empty=empty)
+
+
+def reconciliation(endpoints: Sequence[EndpointResult]) -> Table:
+    rows = []
+    for e in endpoints:
+        billed = [d for d in e.cost.days if d.billed_usd is not None] if e.cost else []
+        if billed:
+            modelled = sum((d.total_usd for d in billed), Decimal(0))
+            bill = sum((v for d in billed for v in (d.billed_usd or {}).values()), Decimal(0))
+            off = "" if not bill else say.percent(float((modelled - bill) / bill))
+            rows.append((e.endpoint, str(len(billed)), say.usd(modelled), say.usd(bill), off))
+    columns = ("Endpoint", "Days with a bill", "Modelled", "Billed", "Model minus bill")
+    return Table(caption="The model against the bill", columns=columns, rows=rows, empty="No bill was read for any endpoint.")
+
+
+def bursts(extras: ReportExtras) -> Table:
+    rows = [
+        (
+            str(b["endpoint"]),
+            str(b["start"]),
+            say.count(b["minutes"]),
+            say.count(b["requests"]),
+            say.count(b["peak_per_minute"]),
+            say.count(b["cold_hits"]),
+            say.percent(b["cold_hits"] / b["requests"] if b["requests"] else None),
+            say.count(b.get("peak_concurrency")),
+        )
+        for b in extras.bursts or ()
+    ]
+    columns = ("Endpoint", "Began", "Minutes", "Requests", "Busiest minute", "Cold hits", "Cold-hit rate", "Most in flight")
+    empty = NOT_ASKED if extras.bursts is None else "No bursts were found."
+    return Table(caption="Bursts", columns=columns, rows=rows, text_columns=2, empty=empty)
+
+
+def models(endpoints: Sequence[EndpointResult]) -> Table:
+    rows = [
+        (
+            e.endpoint,
+            model,
+            say.count(of.get("requests")),
+            say.count(of.get("cold_hits")),
+            say.percent(of["cold_hits"] / of["requests"] if of.get("requests") else None),
+            say.ms(of["gpu_us"] / 1000 / of["requests"] if of.get("gpu_us") and of.get("requests") else None),
+        )
+        for e in endpoints
+        if (total := e.total) is not None
+        for model, of in sorted(total.by_model.items(), key=lambda item: (-item[1].get("requests", 0), item[0]))[:50]
+    ]
+    columns = ("Endpoint", "Model", "Requests", "Cold hits", "Cold-hit rate", "Mean GPU time")
+    return Table(caption="By model", columns=columns, rows=rows, text_columns=2, empty="The logs name no model.")
+
+
+def settings(config: Trial, result: TrialResult) -> Table:
+    """What was registered at the first collection; before that, what trial.toml says now."""
+    if result.registered:
+        rows = [(str(k), str(v)) for k, v in sorted(result.registered.items())]
+    else:
+        rows = [(k, str(v)) for k, v in config.trial.model_dump(mode="json").items()]
+    caption = "Registered settings" if result.registered else "Settings (nothing registered yet)"
+    return Table(caption=caption, columns=("Setting", "Value"), rows=rows, text_columns=2)
+
+
+def changes(result: TrialResult) -> Table:
+    rows = [tuple(str(change.get(k, "")) for k in ("when", "key", "from", "to")) for change in result.changes]
+    empty = "Nothing was changed after the start."
+    return Table(caption="Changes after the start", columns=("When", "Setting", "From", "To"), rows=rows, text_columns=4, empty=empty)
+
+
+def planted(result: TrialResult, extras: ReportExtras) -> Table | None:
+    """Measured beside planted; only where the sandbox planted something."""
+    if extras.planted is None:
+        return None
+    rows = []
+    for e in result.endpoints:
+        truth = extras.planted.get(e.endpoint)
+        if truth is None:
+            continue
+        rows.append((e.endpoint, "cold hits", say.count(e.verdict.cold_hits), _truth(truth, "cold_hits", say.count)))
+        total = e.total
+        gpu = total.sketches["gpu_ms"].sum_us / 1000 if total and "gpu_ms" in total.sketches else None
+        rows.append((e.endpoint, "GPU time", say.ms(gpu), _truth(truth, "gpu_ms", say.ms)))
+        rows.append(
+            (
+                e.endpoint,
+                "cost of the trial",
+                say.usd(e.cost.total_usd if e.cost else None),
+                _truth(truth, "usd", lambda v: say.usd(Decimal(str(v)))),
+            )
+        )
+    return Table(caption="Measured beside planted", columns=("Endpoint", "What", "Measured", "Planted"), rows=rows, text_columns=2)
+
+
+def pairs(caption: str, head: tuple[str, str], of: Mapping[str, str] | None) -> Table:
+    rows = [(str(k), str(v)) for k, v in (of or {}).items()]
+    return Table(caption=caption, columns=head, rows=rows, text_columns=2, empty=NOT_ASKED if of is None else "None.")
+
+
+def _verdict_cell(e: EndpointResult) -> str:
+    words = say.DECISIONS[e.verdict.decision]
+    return f"{words} (provisional)" if e.verdict.evidence == "provisional" and e.verdict.decision != "not-decided" else words
+
+
+def _e_value(value: float) -> str:
+    return "over a million" if value > 1e6 else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _reasons(of: Mapping[str, int]) -> str:
+    return "; ".join(f"{reason} {n:,}" for reason, n in of.items())
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return ""
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _truth(of: Mapping[str, Any], key: str, form: Any) -> str:
+    return form(of[key]) if of.get(key) is not None else "not planted"

@@ -1,0 +1,166 @@
+"""The first screen in words: the verdict, the cheapest setting, where the two disagree, how sure we are, what would change it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from reports import format as say
+from trial.config import Trial
+from trial.results import EndpointResult, TrialResult, WhatIf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """A sentence about one endpoint, or about the trial where `about` is None."""
+
+    about: str | None
+    text: str
+
+
+def headline(result: TrialResult) -> list[str]:
+    """The verdict in one sentence, or one for each group of endpoints that share it."""
+    if not any(e.days for e in result.endpoints):
+        return ["No complete day has been collected yet, so there is no verdict."]
+    groups = {d: [e for e in result.endpoints if e.verdict.decision == d] for d in ("evaluate-dedicated", "stay-serverless", "not-decided")}
+    parts = []
+    if moving := groups["evaluate-dedicated"]:
+        parts.append(f"Evaluate dedicated endpoints for {_names(moving)}.")
+    if staying := groups["stay-serverless"]:
+        parts.append(f"Stay serverless on {_names(staying)}.")
+    if open_ := groups["not-decided"]:
+        parts.append(f"{_names(open_)} {'is' if len(open_) == 1 else 'are'} not decided{_yet(result)}.")
+    return parts
+
+
+def standing(result: TrialResult) -> str:
+    """Where the trial stands: "Day 6 of 14"."""
+    running = f"Day {result.day_number} of {result.days_planned}"
+    return running if result.day_number >= result.days_planned else f"{running}: the trial is still running, and all of this may change"
+
+
+def cheapest(result: TrialResult, config: Trial) -> list[Said]:
+    """The cheapest setting that meets the SLO: over all endpoints, then for each."""
+    slo = f"at most {say.set_share(config.trial.noticed_share)} of callers over {say.ms(config.trial.latency_slo_ms)}"
+    found = [(e, e.cheapest) for e in result.endpoints if e.cheapest is not None]
+    said = []
+    priced = [(e, w) for e, w in found if w.usd_per_day is not None]
+    if len(priced) > 1:
+        e, w = min(priced, key=lambda pair: pair[1].usd_per_day or Decimal(0))
+        said.append(Said(about=None, text=f"Of all settings replayed, {_setting(w)} is the cheapest with {slo}."))
+    for e in result.endpoints:
+        if e.cheapest is not None:
+            over = f", {say.percent(e.cheapest.over_slo)} over the SLO" if e.cheapest.over_slo is not None else ""
+            said.append(Said(about=e.endpoint, text=f"{e.cheapest.name}, {say.usd(e.cheapest.usd_per_day)} a day{over}."))
+        elif e.whatifs:
+            said.append(Said(about=e.endpoint, text=f"no setting replayed meets it ({slo})."))
+        else:
+            said.append(Said(about=e.endpoint, text="no settings were replayed, so none can be named."))
+    return said
+
+
+def disagreements(result: TrialResult) -> list[Said]:
+    """Where the verdict, the registered rule and the cheapest setting point in different directions."""
+    dedicated = {d.name for d in result.dedicated}
+    said = []
+    for e in result.endpoints:
+        verdict = e.verdict
+        if verdict.decision == "not-decided" and verdict.rule != "not-decided" and e.days:
+            said.append(
+                Said(
+                    about=e.endpoint,
+                    text=f"the registered rule alone says “{say.DECISIONS[verdict.rule].lower()}” of these days; the evidence does not carry it"
+                    " to days like them.",
+                )
+            )
+        if e.cheapest is None:
+            continue
+        to_dedicated = e.cheapest.name in dedicated
+        price = say.usd(e.cheapest.usd_per_day)
+        if verdict.decision == "evaluate-dedicated" and not to_dedicated:
+            said.append(
+                Said(
+                    about=e.endpoint,
+                    text=f"the verdict is to evaluate dedicated endpoints, but the cheapest setting that meets the SLO is still serverless:"
+                    f" {e.cheapest.name}, {price} a day.",
+                )
+            )
+        if verdict.decision == "stay-serverless" and (to_dedicated or e.cheapest.name != "as it is"):
+            how = f"the dedicated {e.cheapest.name}" if to_dedicated else f"another serverless setting, {e.cheapest.name}"
+            said.append(
+                Said(
+                    about=e.endpoint,
+                    text=f"the verdict is to stay as it is, but what meets the SLO at the lowest cost is {how}, at {price} a day.",
+                )
+            )
+    return said
+
+
+def certainty(result: TrialResult, config: Trial) -> list[Said]:
+    """How sure each verdict is, and why."""
+    said = []
+    for e in result.endpoints:
+        verdict = e.verdict
+        if not e.days:
+            said.append(Said(about=e.endpoint, text="no complete day yet."))
+            continue
+        interval = say.long_run(verdict.long_run)
+        side = _side(verdict.long_run.low, verdict.long_run.high, verdict.threshold)
+        after = f"{verdict.evidence} after {say.plural(verdict.days, 'day')}:"
+        if "%" in interval:
+            level, limit = say.set_share(config.trial.confidence), say.set_share(verdict.threshold)
+            start = f"{after} the {level} interval of the long-run rate is {interval}, {side} {limit}."
+        else:
+            start = f"{after} so few days cannot bound the long-run rate."
+        flags = f" Flagged: {say.listed([f.code for f in verdict.flags])}." if verdict.flags else ""
+        said.append(Said(about=e.endpoint, text=" ".join([start, *verdict.reasons[:2]]) + flags))
+    return said
+
+
+def turning_points(result: TrialResult) -> list[Said]:
+    """How far each verdict is from turning: in cold hits, in price, in traffic."""
+    said = []
+    option = min(result.dedicated, key=lambda d: d.usd_per_day, default=None)
+    for e in result.endpoints:
+        verdict, parts = e.verdict, []
+        if not e.days or not verdict.requests:
+            continue
+        limit = math.floor(verdict.threshold * verdict.requests)
+        apart = verdict.cold_hits - limit
+        if apart > 0:
+            parts.append(f"{say.plural(apart, 'cold hit')} fewer of {say.count(verdict.cold_hits)} would put it under the threshold")
+        else:
+            parts.append(
+                f"{say.plural(1 - apart, 'cold hit')} more than the {say.count(verdict.cold_hits)} seen would put it over the threshold"
+            )
+        here = e.cost.usd_per_day if e.cost else None
+        if option is not None and here:
+            factor = float(option.usd_per_day / here)
+            if factor >= 1:
+                parts.append(f"serverless would have to cost {say.ratio(factor)} as much a day before {option.name} is cheaper")
+            else:
+                parts.append(f"serverless would have to cost {say.ratio(factor)} what it does before it is cheaper than {option.name}")
+        if option is not None and (crossing := option.break_even_requests_per_day.get(e.endpoint)):
+            parts.append(
+                f"the two cost the same at {say.count(round(crossing))} requests a day (now {say.count(round(verdict.requests / len(e.days)))})"
+            )
+        said.append(Said(about=e.endpoint, text="; ".join(parts) + "."))
+    return said
+
+
+def _side(low: float, high: float, threshold: float) -> str:
+    return "wholly above" if low > threshold else "wholly below" if high < threshold else "on both sides of"
+
+
+def _setting(of: WhatIf) -> str:
+    return f"“{of.name}” on {of.endpoint}"
+
+
+def _names(endpoints: Sequence[EndpointResult]) -> str:
+    return say.listed([e.endpoint for e in endpoints])
+
+
+def _yet(result: TrialResult) -> str:
+    return " yet" if result.day_number < result.days_planned else ""
