@@ -46,31 +46,46 @@ def largest_share(requests: Floats) -> Floats:
     return np.divide(requests.max(axis=-1), mean, out=np.zeros_like(mean), where=mean > 0)
 
 
-def trend(values: Floats, weights: Floats | None = None) -> tuple[Floats, Floats]:
+def trend(values: Floats, weights: Floats | None = None, *, kinds: npt.NDArray[np.generic] | None = None) -> tuple[Floats, Floats]:
     """
-    The least-squares slope per day along the last axis, and its t statistic with n - 2 degrees of freedom.
+    The least-squares slope per day along the last axis, and its two-sided p-value.
 
-    A line through all points has an infinite t; values that do not vary have slope 0 and t 0.
+    Args:
+        weights: of the days; all alike by default.
+        kinds: one label per day (weekday or weekend); each kind gets a level of its own, so that a week's rhythm is no trend.
+
+    Returns:
+        slope and p-value; p is 1 where values do not vary or too few days are left, 0 where they lie on a line.
     """
     days = values.shape[-1]
     w = np.ones_like(values) if weights is None else weights
-    total = w.sum(axis=-1, keepdims=True)
-    total = np.where(total > 0, total, 1.0)
-    x = np.arange(days, dtype=np.float64)
-    x = x - (w * x).sum(axis=-1, keepdims=True) / total
-    y = values - (w * values).sum(axis=-1, keepdims=True) / total
+    kinds = np.zeros(days, dtype=np.int64) if kinds is None else kinds
+    df = days - 1 - len(np.unique(kinds))
+    x = _centred(np.broadcast_to(np.arange(days, dtype=np.float64), values.shape), w, kinds)
+    y = _centred(values, w, kinds)
     s_xx, s_xy, s_yy = (w * x * x).sum(axis=-1), (w * x * y).sum(axis=-1), (w * y * y).sum(axis=-1)
     slope = np.divide(s_xy, s_xx, out=np.zeros_like(s_xx), where=s_xx > 0)
-    rest = np.maximum(s_yy - slope * s_xy, 0.0)
-    error = np.sqrt(np.divide(rest, s_xx * max(days - 2, 1), out=np.zeros_like(rest), where=s_xx > 0))
-    flat = np.abs(slope) * np.sqrt(s_xx) <= 1e-9 * np.sqrt(s_yy + (w * values * values).sum(axis=-1))
-    t = np.divide(slope, error, out=np.array(np.copysign(math.inf, slope)), where=error > 0)
-    return slope, np.where(flat, 0.0, t)
+    flat = s_yy <= 1e-18 * (w * values * values).sum(axis=-1)
+    if df < 1:
+        return slope, np.ones_like(slope)
+    error = np.sqrt(np.divide(np.maximum(s_yy - slope * s_xy, 0.0), s_xx * df, out=np.zeros_like(s_xx), where=s_xx > 0))
+    t = np.divide(slope, error, out=np.full_like(s_xx, math.inf), where=error > 0)
+    return np.where(flat, 0.0, slope), np.where(flat | (s_xx <= 0), 1.0, p_value(t, df))
+
+
+def _centred(values: Floats, weights: Floats, kinds: npt.NDArray[np.generic]) -> Floats:
+    out = np.array(values, dtype=np.float64)
+    for kind in np.unique(kinds):
+        of = kinds == kind
+        w = weights[..., of]
+        total = w.sum(axis=-1, keepdims=True)
+        out[..., of] -= (w * out[..., of]).sum(axis=-1, keepdims=True) / np.where(total > 0, total, 1.0)
+    return out
 
 
 def p_value(t: Floats, df: int) -> Floats:
     """Two-sided p-value of Student's t for whole degrees of freedom (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
-    theta = np.arctan(np.abs(t) / math.sqrt(df))
+    theta = np.arctan(np.abs(np.asarray(t, dtype=np.float64)) / math.sqrt(df))
     sin, cos2 = np.sin(theta), np.cos(theta) ** 2
     term, total = np.ones_like(theta), np.ones_like(theta)
     if df % 2:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analysis.flags import FEW_DAYS
 from analysis.noticed import NOT_THE_CALLERS_WAIT
-from analysis.weighing import Evidence
+from analysis.weighing import LEAST_DAYS, Evidence
 from trial.config import TrialSection
 from trial.results import Verdict
 from trial.summary import DaySummary
@@ -46,8 +45,8 @@ def _main(verdict: Verdict, trial: TrialSection, found: Evidence, whole_week: bo
     if verdict.decision == "stay-serverless":
         who = "nobody waits for it" if not trial.user_facing else "cold waits do not push users past the latency they were promised"
         return f"The cold-hit rate lies above {threshold} ({span}, {level} confidence), but {who}."
-    if verdict.days < FEW_DAYS:
-        return f"Not decided: {_days(verdict.days)} of traffic; no evidence is possible before {FEW_DAYS} complete days."
+    if verdict.days < LEAST_DAYS:
+        return f"Not decided: {_days(verdict.days)} of traffic; no evidence is possible before {LEAST_DAYS} complete days."
     return "Not decided: " + _what_would_decide(verdict, trial, found, whole_week, unnoticed, span, threshold)
 
 

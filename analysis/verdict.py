@@ -11,7 +11,7 @@ from analysis import flags as flagging
 from analysis import reasons
 from analysis.counts import Counts
 from analysis.noticed import demonstrably_unnoticed, noticed_share, users_notice
-from analysis.weighing import Side, weigh
+from analysis.weighing import LEAST_DAYS, Side, weigh
 from trial.config import TrialSection
 from trial.records import Decision
 from trial.results import Verdict
@@ -104,7 +104,7 @@ def whole_week(days: Sequence[DaySummary]) -> bool:
 
 
 def _decide(days: Sequence[DaySummary], side: Side | None, *, notice: bool | None, unnoticed: bool) -> Decision:
-    if side is None or len(days) < flagging.FEW_DAYS:
+    if side is None or len(days) < LEAST_DAYS:
         return "not-decided"
     if side == "above" and notice:
         return "evaluate-dedicated"

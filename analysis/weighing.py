@@ -14,6 +14,8 @@ from trial.summary import DaySummary
 
 Side = Literal["above", "below"]
 
+LEAST_DAYS = 5  # at 95 % the evidence is silent before anyway; at less, this holds it back
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:

@@ -26,7 +26,7 @@ def test_a_plain_trial_raises_none(trial_days, trial_section):
 @pytest.mark.parametrize(
     ("code", "requests", "cold", "more"),
     [
-        ("few-days", STEADY[:4], COLD[:4], {}),
+        ("few-days", STEADY[:11], COLD[:11], {}),
         ("trend", [int(300 * 1.1**i) for i in range(14)], [int(60 * 1.1**i) for i in range(14)], {}),
         ("trend", STEADY, [60 + 10 * i for i in range(14)], {}),
         ("heavy-day", [*STEADY[:13], 6000], [*COLD[:13], 1200], {}),
@@ -94,18 +94,27 @@ def test_diagnostics_are_numbers_whatever_the_days(days):
         if days == 0:
             continue
         n, c = np.array(requests, dtype=float), np.array(cold, dtype=float)
-        values = [diagnostics.design_effect(n, c), diagnostics.lag_1(n), diagnostics.largest_share(n), diagnostics.trend(n)[0]]
+        values = [
+            diagnostics.design_effect(n, c),
+            diagnostics.lag_1(n),
+            diagnostics.largest_share(n),
+            *diagnostics.trend(n),
+            *diagnostics.trend(c, n),
+        ]
         assert np.isfinite(values).all()
-        assert set(traffic_flags(n, c)) <= set(CODES)
+        assert set(traffic_flags(n, c, np.zeros(days, dtype=bool))) <= set(CODES)
 
 
 def test_many_trials_at_once_are_judged_as_one_by_one():
     rng = np.random.default_rng(3)
     requests = rng.poisson(rng.gamma(3, 50, size=(40, 9))).astype(float)
     cold = rng.binomial(requests.astype(int), 0.3).astype(float)
-    together = traffic_flags(requests, cold)
+    weekend = np.arange(9) % 7 >= 5
+    together = traffic_flags(requests, cold, weekend)
     for i in range(len(requests)):
-        assert {code: bool(up[i]) for code, up in together.items()} == {k: bool(v) for k, v in traffic_flags(requests[i], cold[i]).items()}
+        assert {code: bool(up[i]) for code, up in together.items()} == {
+            k: bool(v) for k, v in traffic_flags(requests[i], cold[i], weekend).items()
+        }
 
 
 def test_the_design_effect_of_independent_requests_is_one():
@@ -124,7 +133,17 @@ def test_p_values_are_those_of_the_tables(df, t, p):
 
 
 def test_a_trend_is_the_least_squares_line():
-    slope, t = diagnostics.trend(np.array([1.0, 3.0, 2.0, 5.0, 4.0]))
-    assert float(slope) == pytest.approx(0.8) and float(t) == pytest.approx(2.309, abs=1e-3)
-    assert float(diagnostics.trend(np.arange(5.0))[1]) == np.inf
-    assert float(diagnostics.trend(np.full(6, 0.1))[1]) == 0
+    slope, p = diagnostics.trend(np.array([1.0, 3.0, 2.0, 5.0, 4.0]))
+    assert float(slope) == pytest.approx(0.8) and float(p) == pytest.approx(0.1041, abs=1e-3)
+    assert [float(v) for v in diagnostics.trend(np.arange(5.0))] == pytest.approx([1, 0], abs=1e-6)
+    assert [float(v) for v in diagnostics.trend(np.full(6, 0.1))] == [0, 1]
+    assert float(diagnostics.trend(np.array([1.0, 2.0]))[1]) == 1
+
+
+def test_the_rhythm_of_the_week_is_no_trend(trial_days, trial_section):
+    requests = [600 - 300 * (i % 7 >= 5) + i % 3 for i in range(14)]
+    assert codes(trial_days(requests, [n // 5 for n in requests]), trial_section) == set()
+
+
+def test_a_trend_too_small_to_matter_raises_no_flag(trial_days, trial_section):
+    assert codes(trial_days([1000 + 5 * i for i in range(14)], [200 + i for i in range(14)]), trial_section) == set()
