@@ -161,10 +161,12 @@ def _from_emf(data: Mapping[str, Any]) -> Fields | None:
     for directive in directives if isinstance(directives, list) else []:
         metrics = directive.get("Metrics") if isinstance(directive, Mapping) else None
         for metric in metrics if isinstance(metrics, list) else []:
-            name, unit = (metric.get("Name"), metric.get("Unit")) if isinstance(metric, Mapping) else (None, None)
-            field = _EMF_NAMES.get(re.sub(r"[^a-z]", "", name.lower())) if isinstance(name, str) else None
-            if field is not None and data.get(name) is not None:
-                raw[field] = _emf_value(field, name, unit, data[name])
+            name = metric.get("Name") if isinstance(metric, Mapping) else None
+            if not isinstance(name, str) or data.get(name) is None:
+                continue
+            field = _EMF_NAMES.get(re.sub(r"[^a-z]", "", name.lower()))
+            if field is not None:
+                raw[field] = _emf_value(field, name, metric.get("Unit"), data[name])
     if not raw:
         return None
     at = _instant(aws.get("Timestamp"))

@@ -1,0 +1,86 @@
+"""One CloudWatch Logs event of a Lambda function, judged alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from collectors.aws_lambda.facts import HandlerLine, LambdaFact
+from collectors.aws_lambda.json_lines import parse_platform
+from collectors.aws_lambda.streams import belongs_to
+from collectors.aws_lambda.text_lines import APPLICATION_LINE, BLANK, parse_text
+from collectors.lines import handler_fields
+from trial.records import Ignored, RawEvent, Rejected
+
+Outcome = LambdaFact | Ignored | Rejected
+
+OTHER_FUNCTION = Ignored(reason="other_function")
+
+
+def parse(event: RawEvent, endpoint: Any) -> Outcome:
+    """
+    A fact, or why there is none.
+
+    Ignored reasons: application_line, platform_event, extension, xray, report_lookalike, blank, other_function (of a
+    shared log group). Rejected reasons: truncated_*, malformed_*, truncated_json, broken_handler_line, not_text.
+    """
+    function = getattr(endpoint, "function", None)
+    if function is not None and not belongs_to(event.stream, function):
+        return OTHER_FUNCTION
+    payload = event.payload
+    if isinstance(payload, str):
+        text = payload.strip()
+        if not text:
+            return BLANK
+        if text[0] != "{":
+            return _from_text(text, event, endpoint)
+        try:
+            data = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return _from_broken_json(text, event, endpoint)
+    else:
+        data = payload
+    if type(data) is not dict:
+        return Rejected(reason="not_text", detail=f"payload is {type(data).__name__}")
+    kind = data.get("type")
+    if type(kind) is str and kind.startswith("platform."):
+        return parse_platform(kind, data, at=event.at, stream=event.stream)
+    # A keep-warm pattern is written against the line as printed; nothing else needs it decoded twice.
+    return _handler_line(payload if endpoint.keep_warm else data, event, endpoint) or APPLICATION_LINE
+
+
+def _from_text(text: str, event: RawEvent, endpoint: Any) -> Outcome:
+    outcome = parse_text(text, at=event.at, stream=event.stream)
+    if outcome is APPLICATION_LINE:
+        return _handler_line(text, event, endpoint) or APPLICATION_LINE
+    return outcome
+
+
+def _from_broken_json(text: str, event: RawEvent, endpoint: Any) -> Outcome:
+    if text.startswith('{\\"'):
+        # Escaped twice on its way out, as exports of exports are.
+        try:
+            data = orjson.loads(orjson.loads(f'"{text}"'))
+        except orjson.JSONDecodeError:
+            data = None
+        if type(data) is dict:
+            kind = data.get("type")
+            if type(kind) is str and kind.startswith("platform."):
+                return parse_platform(kind, data, at=event.at, stream=event.stream)
+            return _handler_line(data, event, endpoint) or APPLICATION_LINE
+    outcome = _handler_line(text, event, endpoint)
+    if outcome is not None:
+        return outcome
+    # A line cut in two parses as neither half. Only the half that shows whose it was can be held to be a platform event.
+    if '"platform.' in text[:120]:
+        return Rejected(reason="truncated_json", detail=text[:300])
+    return APPLICATION_LINE
+
+
+def _handler_line(payload: Any, event: RawEvent, endpoint: Any) -> HandlerLine | Rejected | None:
+    try:
+        fields = handler_fields(payload, endpoint)
+    except ValueError as exc:
+        return Rejected(reason="broken_handler_line", detail=str(exc)[:300])
+    return None if fields is None else HandlerLine(event.at, event.stream, fields.get("request_id"), fields)
