@@ -1,0 +1,1 @@
+"""What each platform bills, one module per family of rules, exact in Decimal; rounding is in rounding.py alone."""
