@@ -12,7 +12,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.tasks import exponential_backoff
 
-from flows import collecting, progress, telling, wiring
+from flows import collecting, progress, results, telling, wiring
 from flows.collecting import Pulled
 from trial import config
 from trial.errors import FortnightError, Transient
@@ -95,6 +95,7 @@ def _collect(config_path: str, days: list[date] | None, only: str | None, now: d
     at = now or scheduled()
     store = Store.at(trial.store_url)
     endpoints = [trial.endpoint(only)] if only else list(trial.endpoints)
+    results.register(trial, store, now=at)
     plans = {endpoint.name: collecting.plan(trial, store, endpoint, now=at, days=days) for endpoint in endpoints}
     progress.current().plan(sum(len(span) for spans in plans.values() for span in spans))
     failures = []

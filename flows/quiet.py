@@ -17,6 +17,7 @@ DEFAULTS = {
     "GX_ANALYTICS_ENABLED": "false",
     # Prefect logs every failed run with its traceback; a command says in one line what happened and what to do.
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
 }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from analysis import verdict
+from flows import costs
 from trial import registration
 from trial.config import Trial
 from trial.results import EndpointResult, TrialResult
@@ -16,6 +18,12 @@ from trial.store import Store
 def last_ended_day(trial: Trial, now: datetime) -> date | None:
     ended = trial.calendar.complete_days(now - timedelta(minutes=trial.collect.watermark_minutes))
     return ended[-1] if ended else None
+
+
+def register(trial: Trial, store: Store, *, now: datetime) -> registration.Registration:
+    """Holds the trial to the settings and prices of its first collection; later changes are kept with their date."""
+    settings = registration.settings_of(trial, prices_sha256=costs.book_of(trial).sha256)
+    return registration.register(store.files, settings, now=now)
 
 
 def verdicts(trial: Trial, store: Store, *, now: datetime, names: Sequence[str] | None = None) -> tuple[EndpointResult, ...]:
@@ -39,6 +47,8 @@ def gather(trial: Trial, store: Store, *, now: datetime, names: Sequence[str] | 
     """The whole result, costs and what-ifs included."""
     known = registration.read(store.files)
     endpoints = verdicts(trial, store, now=now, names=names)
+    book = costs.book_of(trial)
+    endpoints = tuple(replace(e, cost=costs.cost_of(trial, store, trial.endpoint(e.endpoint), e, book)) for e in endpoints)
     collected = sorted({day for e in endpoints for s in e.days for day in s.days})
     return TrialResult(
         trial=trial.trial.name,
@@ -46,6 +56,7 @@ def gather(trial: Trial, store: Store, *, now: datetime, names: Sequence[str] | 
         day_number=len(collected),
         days_planned=trial.trial.days,
         endpoints=endpoints,
+        dedicated=costs.dedicated_of(trial, endpoints, book),
         registered=dict(known.settings) if known else {},
         changes=known.changes if known else (),
     )

@@ -1,0 +1,85 @@
+"""What a report shows beside the results: validation, quarantine, prices, versions, hashes, all read off the store."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+from analysis import prices
+from flows import costs
+from reports.extras import ReportExtras
+from trial import registration
+from trial.config import Trial
+from trial.results import TrialResult
+from trial.store import Manifest, Store
+
+LIBRARIES = ("fortnight", "pandas", "pyarrow", "great-expectations", "mlflow", "prefect", "boto3", "google-cloud-logging")
+
+
+def gather(
+    trial: Trial, store: Store, result: TrialResult, *, now: datetime | None = None, planted: Mapping[str, Mapping[str, Any]] | None = None
+) -> ReportExtras:
+    manifests = {e.endpoint: store.manifests(e.endpoint) for e in result.endpoints}
+    book = costs.book_of(trial)
+    return ReportExtras(
+        generated_at=now,
+        prices=_prices(trial, book),
+        validation=[row for found in manifests.values() for m in found for row in _validation(m)],
+        quarantine=[row for name in manifests for row in _quarantine(store, name)],
+        versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        hashes=_hashes(store, manifests, book),
+        hourly={name: costs.hourly(trial, store, name) for name in manifests},
+        operations={name: _operations(found) for name, found in manifests.items()},
+        planted=planted,
+    )
+
+
+def _prices(trial: Trial, book: prices.PriceBook) -> dict[str, dict[str, Any]]:
+    named = [item.price for item in (*trial.endpoints, *trial.dedicated) if item.price]
+    rows = (book.row(name) for name in dict.fromkeys(named))
+    return {row.name: costs.provenance(row) for row in rows}
+
+
+def _validation(manifest: Manifest) -> list[dict[str, Any]]:
+    if not manifest.validation:
+        return []
+    broken = [f"{rule['name']}: {rule['broken']} of {rule['checked']}" for rule in manifest.validation["rules"] if rule["broken"]]
+    return [
+        {
+            "endpoint": manifest.endpoint,
+            "day": manifest.day.isoformat(),
+            "suite": manifest.validation["suite"],
+            "success": manifest.validation["success"],
+            "failures": broken,
+        }
+    ]
+
+
+def _quarantine(store: Store, endpoint: str) -> list[dict[str, Any]]:
+    counts: Counter[tuple[str, str]] = Counter()
+    for batch in store.batches("quarantine", endpoint):
+        for day, rules in zip(batch["day"].to_pylist(), batch["rules"].to_pylist(), strict=True):
+            counts.update((day.isoformat(), rule.split(" (", 1)[0]) for rule in rules)
+    return [{"endpoint": endpoint, "day": day, "rule": rule, "rows": rows} for (day, rule), rows in sorted(counts.items())]
+
+
+def _hashes(store: Store, manifests: Mapping[str, Sequence[Manifest]], book: prices.PriceBook) -> dict[str, str]:
+    known = registration.read(store.files)
+    names = sorted({name for found in manifests.values() for m in found for name in (*m.raw, *(f for g in m.files.values() for f in g))})
+    return {
+        "registered settings": known.sha256 if known else "none registered",
+        "price book": book.sha256,
+        # The names hold the files' own hashes, so that this one hash stands for every stored byte.
+        f"stored files ({len(names)})": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+    }
+
+
+def _operations(manifests: Sequence[Manifest]) -> dict[str, Any]:
+    requests = sum(m.summary.requests for m in manifests)
+    with_line = sum(m.summary.sketches["handler_ms"].count for m in manifests if "handler_ms" in m.summary.sketches)
+    return {"handler_line_share": with_line / requests} if requests else {}
