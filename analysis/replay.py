@@ -1,0 +1,146 @@
+"""
+Replay: the observed arrivals and service times under another setting.
+
+Times are taken in milliseconds, fractions allowed, and computed in whole microseconds, so that ties are ties: at one instant a completion
+frees its worker before an arrival looks for one, and a worker whose idle time reaches the time-out is gone before it.
+
+A request that finds no ready worker starts one, waits for its start-up and is served by it (unless the policy queues requests on
+starting workers); the start-up counts as running, as SimFaaS counts it. Means are over the horizon: by default from 0 on the arrivals'
+clock, or the first arrival if that is negative, to the last arrival.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis import replay_dedicated, replay_events, replay_stack
+from analysis.policies import Policy
+from analysis.replay_result import Flags, Ints, ReplayResult
+from trial.errors import ConfigError
+
+# 100 years of microseconds; beyond it, the packed integers of replay_stack would overflow 64 bits.
+LONGEST_US = 1 << 44
+
+
+def replay(
+    arrival_ms: npt.ArrayLike,
+    service_ms: npt.ArrayLike,
+    policy: Policy,
+    *,
+    cold_extra_ms: npt.ArrayLike = 0.0,
+    synthetic: npt.ArrayLike | None = None,
+    horizon_ms: tuple[float, float] | None = None,
+) -> ReplayResult:
+    """
+    Replays one policy.
+
+    Args:
+        arrival_ms: sorted; equal arrivals are served in their order.
+        service_ms: handler time of each request on a warm worker.
+        cold_extra_ms: what a cold start adds, one number or one per request. A worker that no request started (a rise of min_workers)
+            takes the median of them.
+        synthetic: which arrivals are pings: they use workers like any other and are counted apart.
+        horizon_ms: span of the averages and life of the workers a policy keeps; it must contain all arrivals.
+
+    Raises:
+        ConfigError: empty, unsorted, negative or missing values, lengths that differ.
+    """
+    arrival, service = microseconds("arrival_ms", arrival_ms, least=None), durations(service_ms)
+    extra = microseconds("cold_extra_ms", np.broadcast_to(np.asarray(cold_extra_ms, dtype=np.float64), arrival.shape[:1]))
+    if len(service) != len(arrival):
+        raise ConfigError(f"{len(arrival)} arrivals, but {len(service)} service times", do="Give one service time per arrival")
+    if not len(arrival):
+        raise ConfigError("no arrivals to replay", do="Give at least one request")
+    check_sorted(arrival)
+    pings = np.zeros(len(arrival), np.bool_) if synthetic is None else np.asarray(synthetic, dtype=np.bool_)
+    start, end = _horizon(arrival, horizon_ms)
+    return _run(policy, arrival, service, extra, pings, start, end)
+
+
+def microseconds(name: str, values: npt.ArrayLike, *, least: float | None = 0.0) -> Ints:
+    """
+    Milliseconds as whole microseconds.
+
+    Raises:
+        ConfigError: not one-dimensional, not numbers, missing, infinite or below `least`.
+    """
+    try:
+        array = np.asarray(values)
+        ms = array if array.dtype.kind in "iu" else np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as exc:
+        raise ConfigError(f"{name} holds something that is not a number: {exc}") from exc
+    if ms.ndim != 1:
+        raise ConfigError(f"{name} has {ms.ndim} dimensions, expected one")
+    if ms.dtype.kind == "f":
+        bad = np.flatnonzero(~np.isfinite(ms))
+        if len(bad):
+            raise ConfigError(f"{name} is missing or infinite at entry {bad[0] + 1}", do="Give every request a finite number")
+    if least is not None and len(ms) and ms.min() < least:
+        at = int(ms.argmin())
+        raise ConfigError(f"{name} is {ms[at]:g} at entry {at + 1}", do=f"Use {least:g} or more")
+    if len(ms) and np.abs(ms).max() > LONGEST_US / 1000:
+        raise ConfigError(f"{name} reaches {float(np.abs(ms).max()):g} ms, past any trial", do="Use milliseconds from the trial's start")
+    return ms.astype(np.int64) * 1000 if ms.dtype.kind in "iu" else np.rint(ms * 1000).astype(np.int64)
+
+
+def durations(service_ms: npt.ArrayLike) -> Ints:
+    """Service times as `microseconds`, at least one each: a request is never over before it began."""
+    return np.maximum(microseconds("service_ms", service_ms), 1)
+
+
+def check_sorted(arrival: Ints) -> None:
+    """
+    Raises:
+        ConfigError: an arrival lies before the one it follows.
+    """
+    back = np.flatnonzero(arrival[1:] < arrival[:-1])
+    if len(back):
+        at = int(back[0]) + 1
+        raise ConfigError(
+            f"arrivals are not sorted: entry {at + 1} ({arrival[at] / 1000:g} ms) lies before entry {at} ({arrival[at - 1] / 1000:g} ms)",
+            do="Sort them by time",
+        )
+
+
+def _horizon(arrival: Ints, horizon_ms: tuple[float, float] | None) -> tuple[int, int]:
+    if horizon_ms is None:
+        return min(0, int(arrival[0])), int(arrival[-1])
+    start, end = (round(ms * 1000) for ms in horizon_ms)
+    if start > arrival[0] or end < arrival[-1]:
+        raise ConfigError(f"the horizon {horizon_ms[0]:g} to {horizon_ms[1]:g} ms does not contain all arrivals")
+    return start, end
+
+
+def _run(policy: Policy, arrival: Ints, service: Ints, extra: Ints, pings: Flags, start: int, end: int) -> ReplayResult:
+    load = round(float(np.median(extra)))
+    if policy.ping_every_s is not None:
+        arrival, service, extra, pings = _with_pings(policy, arrival, service, extra, pings, start, end, load)
+    if replay_stack.fits(policy):
+        outcome = replay_stack.run(policy, arrival=arrival, service=service, cold_extra=extra, start_us=start, end_us=end)
+    elif replay_dedicated.fits(policy):
+        outcome = replay_dedicated.run(policy, arrival=arrival, service=service, start_us=start, end_us=end)
+    else:
+        outcome = replay_events.run(
+            policy, arrival=arrival, service=service, cold_extra=extra, start_us=start, end_us=end, standard_load_us=load
+        )
+    return ReplayResult(
+        policy=policy, arrival_us=arrival, service_us=service, synthetic=pings, horizon_us=(start, end), **outcome._asdict()
+    )
+
+
+def _with_pings(
+    policy: Policy, arrival: Ints, service: Ints, extra: Ints, pings: Flags, start: int, end: int, load: int
+) -> tuple[Ints, Ints, Ints, Flags]:
+    assert policy.ping_every_s is not None
+    every = round(policy.ping_every_s * 1e6)
+    at = np.arange(start + every, end + 1, every, dtype=np.int64)
+    # A ping at the moment of a request comes after it, so that it never takes the request's worker.
+    order = np.argsort(np.concatenate([arrival, at]), kind="stable")
+    many = len(at)
+    return (
+        np.concatenate([arrival, at])[order],
+        np.concatenate([service, np.full(many, max(1, round(policy.ping_service_ms * 1000)), dtype=np.int64)])[order],
+        np.concatenate([extra, np.full(many, load, dtype=np.int64)])[order],
+        np.concatenate([pings, np.ones(many, dtype=np.bool_)])[order],
+    )
