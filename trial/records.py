@@ -161,6 +161,7 @@ class UsageBucket:
     end: datetime
     requests: int | None = None
     errors: int | None = None
+    throttled: int | None = None  # turned away before they became requests; not among `requests`
     billed_usd: dict[str, Decimal] = field(default_factory=dict)  # by kind: gpu, cpu, disk, fee, ...
     billed_ms: float | None = None
     latency_ms_sum: float | None = None

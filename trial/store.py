@@ -228,12 +228,14 @@ def _usage_to_json(bucket: UsageBucket) -> dict[str, Any]:
         "end": bucket.end.isoformat(),
         "requests": bucket.requests,
         "errors": bucket.errors,
+        "throttled": bucket.throttled,
         "billed_usd": {k: str(v) for k, v in sorted(bucket.billed_usd.items())},
         "billed_ms": bucket.billed_ms,
         "latency_ms_sum": bucket.latency_ms_sum,
         "latency_ms": dict(sorted(bucket.latency_ms.items())),
         "gpu_utilisation": bucket.gpu_utilisation,
         "instances": bucket.instances,
+        "starts": bucket.starts,
         "final": bucket.final,
     }
 
