@@ -16,10 +16,11 @@ from typing import Any, BinaryIO
 
 import zstandard
 
-from trial.errors import Denied, Malformed, NotFound, Unreachable
+from trial.errors import Denied, Malformed, NotFound, SourceError, Unreachable
 
 MAX_LINE_BYTES = 1 << 20
 _CHUNK = 1 << 16
+_DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -52,13 +53,28 @@ class Source:
     def open(self) -> BinaryIO:
         """
         Raises:
-            Denied, NotFound, Unreachable: the file cannot be opened.
+            Denied, NotFound, Unreachable: the file cannot be opened. Malformed: its first compressed bytes are damaged.
         """
         try:
             raw = open(self.path, "rb") if self.filesystem is None else self.filesystem.open_input_stream(self.path, compression=None)  # noqa: SIM115
         except OSError as exc:
             raise _file_error(exc, self.name) from exc
-        return _decompressed(raw)
+        try:
+            return _decompressed(raw)
+        except (*_DAMAGE, OSError) as exc:
+            raise _damaged(exc, self.name) from exc
+
+    def open_seekable(self) -> Any:
+        """
+        The file as it lies, for formats that are read from their end.
+
+        Raises:
+            Denied, NotFound, Unreachable: the file cannot be opened.
+        """
+        try:
+            return open(self.path, "rb") if self.filesystem is None else self.filesystem.open_input_file(self.path)
+        except OSError as exc:
+            raise _file_error(exc, self.name) from exc
 
 
 def open_lines(pattern: str, *, folder: Path | None = None) -> Iterator[Line]:
@@ -127,20 +143,26 @@ def text_of(data: bytes) -> str:
 def _read(stream: BinaryIO, where: str) -> bytes:
     try:
         return stream.read(_CHUNK)
-    except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as exc:
-        raise Malformed(f"compressed data is damaged or ends early: {exc}", where=where, do="Copy the file again") from exc
-    except OSError as exc:
-        raise _file_error(exc, where) from exc
+    except (*_DAMAGE, OSError) as exc:
+        raise _damaged(exc, where) from exc
+
+
+def _damaged(exc: Exception, where: str) -> SourceError:
+    if isinstance(exc, _DAMAGE):
+        return Malformed(f"compressed data is damaged or ends early: {exc}", where=where, do="Copy the file again")
+    return _file_error(exc, where)
 
 
 def _decompressed(raw: Any) -> BinaryIO:
-    head = raw.read(4)
-    joined = io.BufferedReader(_Rejoined(head, raw), _CHUNK)
-    if head[:2] == b"\x1f\x8b":
-        return gzip.GzipFile(fileobj=joined, mode="rb")  # type: ignore[return-value]
-    if head == b"\x28\xb5\x2f\xfd":
-        return _Zstd(joined)  # type: ignore[return-value]
-    return joined
+    stream = io.BufferedReader(_Rejoined(raw.read(4), raw), _CHUNK)
+    # Firehose packs CloudWatch's gzip into gzip of its own, so a second layer is looked for.
+    for _ in range(2):
+        head = stream.peek(4)[:4]
+        if head[:2] == b"\x1f\x8b":
+            stream = io.BufferedReader(_Owning(gzip.GzipFile(fileobj=stream, mode="rb"), stream), _CHUNK)
+        elif head == b"\x28\xb5\x2f\xfd":
+            stream = io.BufferedReader(_Owning(_Zstd(stream), stream), _CHUNK)
+    return stream
 
 
 class _Rejoined(io.RawIOBase):
@@ -161,6 +183,29 @@ class _Rejoined(io.RawIOBase):
     def close(self) -> None:
         if not self.closed:
             self._rest.close()
+        super().close()
+
+
+class _Owning(io.RawIOBase):
+    """A decompressor that closes what it reads from."""
+
+    def __init__(self, inner: Any, below: Any) -> None:
+        self._inner, self._below = inner, below
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._rest or self._inner.read(len(buffer))
+        given, self._rest = data[: len(buffer)], data[len(buffer) :]
+        buffer[: len(given)] = given
+        return len(given)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._inner.close()
+            self._below.close()
         super().close()
 
 
@@ -186,10 +231,7 @@ class _Zstd:
             if out:
                 return out
 
-    def __enter__(self) -> _Zstd:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._raw.close()
 
 

@@ -14,9 +14,11 @@ import orjson
 from collectors.files import Line, open_lines, text_of
 from collectors.lines import handler_fields
 from collectors.runpod.envelope import Envelope, unwrap
+from collectors.runpod.parse import parse
 from trial.calendar import Window
+from trial.errors import Malformed
 from trial.meter import Meter
-from trial.records import RawEvent
+from trial.records import Ignored, RawEvent, Rejected
 
 SOURCE = "handler-lines"
 # Lines that come before the first time in their file wait for it, but not without bound.
@@ -61,12 +63,15 @@ def events_of(lines: Iterator[Line], endpoint: Any, window: Window, *, meter: Me
     A line that carries its own time and request id is itself wherever it lies, so that copies of it in two files are one
     event. Any other line is what stands at its place in its file, at its own time, or else at the last time seen above it,
     or else at the first one below, or else when the file was written.
+
+    Raises:
+        Malformed: a file that speaks of requests, and no line of it carries a time.
     """
     file, last, waiting = None, None, []
     for line in lines:
         meter.bytes += len(line.data) + 1
         if line.file != file:
-            yield from _placed(waiting, None, window, meter)
+            yield from _placed(_dated(waiting, file, endpoint), None, window, meter)
             file, last, waiting = line.file, None, []
         event, timed = _event(line, endpoint)
         if timed:
@@ -80,9 +85,25 @@ def events_of(lines: Iterator[Line], endpoint: Any, window: Window, *, meter: Me
         else:
             waiting.append(event)
             if len(waiting) > _WAITING_MAX:
-                yield from _placed(waiting, None, window, meter)
+                yield from _placed(_dated(waiting, file, endpoint), None, window, meter)
                 waiting = []
-    yield from _placed(waiting, None, window, meter)
+    yield from _placed(_dated(waiting, file, endpoint), None, window, meter)
+
+
+def _dated(events: list[RawEvent], file: str | None, endpoint: Any) -> list[RawEvent]:
+    """
+    Lines of a file without any time, dated by when it was written: good enough for a worker's start-up chatter, but a
+    request dated so would be counted again each time the file is touched.
+    """
+    for event in events:
+        fact = parse(event, endpoint)
+        if not isinstance(fact, (Ignored, Rejected)) and fact.kind != "worker_start":
+            raise Malformed(
+                "no line carries a time, so its requests belong to no day",
+                where=file,
+                do="Print `ts` in the handler line, or let the webhook's receiver add its own time as `ts`",
+            )
+    return events
 
 
 def identity(envelope: Envelope, endpoint: Any) -> tuple[str, str, datetime] | None:

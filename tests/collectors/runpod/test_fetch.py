@@ -13,7 +13,7 @@ from collectors.files import open_lines
 from collectors.runpod import Clients, assemble, fetch, parse
 from trial.calendar import Calendar, Window
 from trial.config import RunpodEndpoint
-from trial.errors import NotFound
+from trial.errors import Malformed, NotFound
 from trial.meter import Meter
 from trial.records import Ignored, Rejected
 
@@ -86,6 +86,20 @@ def test_a_file_without_any_time_is_dated_by_when_it_was_written(tmp_path, read)
     at = (DAY + timedelta(hours=7)).timestamp()
     os.utime(tmp_path / "a.log", (at, at))
     assert [e.at for e in read()] == [DAY + timedelta(hours=7)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"fortnight":1,"request_id":"a","gpu_ms":5}',
+        '{"id":"a","status":"COMPLETED","delayTime":5,"executionTime":9}',
+        "INFO   | job-a1 | Started.",
+    ],
+)
+def test_requests_without_any_time_are_refused_by_name(tmp_path, read, text):
+    (tmp_path / "a.log").write_text("hello\n" + text)
+    with pytest.raises(Malformed, match=r"a\.log: no line carries a time.*`ts`"):
+        read()
 
 
 def test_appending_to_a_file_changes_no_earlier_identity(tmp_path, read):
