@@ -1,0 +1,101 @@
+"""Every case the sandbox can plant, by name: a test plants one at a time, the demo plants them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One planted peculiarity of a platform's logs, and what a reader must make of it."""
+
+    name: str
+    platform: str  # aws-lambda, cloud-run, runpod
+    what: str
+
+
+_LAMBDA = {
+    "init-timeout": "an INIT over 10 s: INIT_REPORT says timeout, REPORT has no Init Duration, the request is cold and waited",
+    "init-error": "an INIT that fails and is retried inside the invocation: two INIT_REPORT lines, no Init Duration, cold",
+    "proactive-init": "an environment initialised minutes before its first request: cold flag, nobody waited",
+    "provisioned-init": "the same by provisioned concurrency, which the JSON format names",
+    "crash": "the runtime exits; the environment re-initialises inside its next request, which is cold and unreported",
+    "out-of-memory": "a crash whose REPORT says Runtime.OutOfMemory",
+    "timeout": "a request hits the function's time-out; the environment is reset as after a crash",
+    "async-retry": "an asynchronous request fails and is retried a minute later under the same RequestId",
+    "lazy-load": "the model is loaded by the first request, on an environment that was initialised ahead: cold and waited all the same",
+    "xray": "REPORT carries a second physical line with the X-Ray trace",
+    "json-format": "a function version with JSON system logs",
+    "wrapped-line": "the handler line inside the message of a JSON application log",
+    "snapstart": "a function version that restores snapshots: RESTORE_REPORT and Restore Duration",
+    "user-report-line": "the user's own lines that contain the word REPORT",
+    "extension-report": "an extension's look-alike REPORT line with a Runtime Duration",
+    "extension-line": "EXTENSION lines between INIT_START and START",
+    "traceback": "a multi-line event of the runtime",
+    "cut-line": "a handler line cut in two events: neither half parses, the request loses its GPU ms",
+    "cut-report": "a REPORT cut in the middle: the request stays incomplete",
+    "missing-report": "an environment killed in the middle of a request: START without END and REPORT",
+    "half-json": "half a JSON line printed by the handler beside its whole line",
+    "garbage": "binary noise on standard output",
+    "mid-stream": "an environment whose INIT is older than the log group: its first request cannot be judged",
+    "keep-warm": "synthetic pings at exact intervals, as the article's CloudWatch event sends them",
+    "late": "events that become readable hours later, up to a day and a half",
+    "duplicate": "events returned twice with one event id",
+    "across-midnight": "a request that starts on one local day and ends on the next",
+}
+_CLOUD_RUN = {
+    "rollout": "an instance started by DEPLOYMENT_ROLLOUT with a new revision: its first request is warm",
+    "min-instance": "an instance started by MANUAL_OR_CUSTOMER_MIN_INSTANCE, kept for hours",
+    "lazy-load": "the first request of a rolled-out instance loads the model: cold, by the handler line alone",
+    "aborted": "429 and 500 without an instance: no capacity, counted apart",
+    "forbidden": "403 before any instance",
+    "health-check": "health checks, HEAD and OPTIONS",
+    "labels-missing": "a system entry without its instanceId label: inferred from revision and time",
+    "short-reason": "the short form of the start sentence",
+    "probe-failed": "a start-up probe that fails once before it succeeds",
+    "exit": "an instance whose container exits after a request",
+    "stderr": "the application's warnings on standard error",
+    "half-json": "half a JSON line on standard output (Cloud Logging keeps it as text)",
+    "garbage": "noise on standard output",
+    "keep-warm": "synthetic pings that say so in their handler line",
+    "late": "entries received hours later, up to a day and a half",
+    "stored-twice": "entries stored twice: one query returns them once",
+    "across-midnight": "a request that starts on one local day and ends on the next",
+}
+_RUNPOD = {
+    "flashboot": "a resumed worker keeps its process: the caller waited, and no line says so",
+    "lazy-load": "the first request of a worker loads the model inside the handler",
+    "failed": "a job that raises; the SDK says Finished. all the same",
+    "half-json": "a shipper that died in the middle of a line and sent it again whole",
+    "garbage": "noise between the lines",
+    "keep-warm": "synthetic pings that say so in their handler line",
+    "late": "lines shipped hours later, up to a day and a half",
+    "duplicate": "lines shipped twice",
+    "across-midnight": "a request that starts on one local day and ends on the next",
+}
+
+CATALOGUE: tuple[Case, ...] = tuple(
+    Case(name=name, platform=platform, what=what)
+    for platform, table in (("aws-lambda", _LAMBDA), ("cloud-run", _CLOUD_RUN), ("runpod", _RUNPOD))
+    for name, what in table.items()
+)
+ALL: frozenset[str] = frozenset(case.name for case in CATALOGUE)
+NONE: frozenset[str] = frozenset()
+
+
+def checked(names: Iterable[str]) -> frozenset[str]:
+    """
+    Raises:
+        ValueError: a name that no case has.
+    """
+    chosen = frozenset(names)
+    unknown = sorted(chosen - ALL)
+    if unknown:
+        raise ValueError(f"no such case: {', '.join(unknown)}; known: {', '.join(sorted(ALL))}")
+    return chosen
+
+
+def of_platform(platform: str) -> frozenset[str]:
+    """The names of one platform's cases."""
+    return frozenset(case.name for case in CATALOGUE if case.platform == platform)

@@ -1,0 +1,112 @@
+"""One address for both CloudWatch services, in the wire protocols botocore speaks: JSON 1.1 and 1.0, and RPC v2 with CBOR."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from sandbox import cbor
+from sandbox.cloudwatch_logs import ApiError, CloudWatchLogs
+from sandbox.cloudwatch_metrics import CloudWatchMetrics
+from sandbox.faults import Dice
+from sandbox.http_server import Request, Response, serve_http
+from sandbox.instants import SECOND, to_datetime
+
+_RPC = re.compile(r"/service/GraniteServiceVersion20100801/operation/(\w+)")
+
+
+class CloudWatch:
+    """Reads requests off the wire and writes answers onto it; the services behind know neither."""
+
+    def __init__(self, *, logs: CloudWatchLogs, metrics: CloudWatchMetrics, dice: Dice) -> None:
+        self.logs, self.metrics, self._dice = logs, metrics, dice
+        self.calls: dict[str, int] = {}
+
+    def __call__(self, request: Request) -> Response:
+        rpc = _RPC.fullmatch(request.path)
+        target = request.headers.get("x-amz-target", "")
+        service, _, operation = target.rpartition(".")
+        if rpc:
+            service, operation = "GraniteServiceVersion20100801", rpc[1]
+        self.calls[operation] = self.calls.get(operation, 0) + 1
+        wire = _Cbor if rpc else _Json
+        try:
+            fault = self._refuse(request)
+            if fault == "cut":
+                return Response(body=b"{" * 64, cut=True)
+            return wire.answer(self._run(service, operation, wire.read(request.body)))
+        except ApiError as exc:
+            return wire.error(exc)
+
+    def _refuse(self, request: Request) -> str | None:
+        faults = self._dice.faults
+        if "authorization" not in request.headers:
+            raise ApiError("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
+        if faults.expired:
+            raise ApiError("ExpiredTokenException", "The security token included in the request is expired")
+        if faults.denied:
+            raise ApiError("AccessDeniedException", "User: arn:aws:iam::123456789012:user/trial is not authorized to perform this action")
+        fault = self._dice.next_fault()
+        if fault == "throttle":
+            raise ApiError("ThrottlingException", "Rate exceeded")
+        if fault == "error":
+            raise ApiError("ServiceUnavailableException", "The service cannot complete the request.", 503)
+        return fault
+
+    def _run(self, service: str, operation: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        if service == "Logs_20140328" and operation in self.logs.operations:
+            return self.logs.operations[operation](given)
+        if service == "GraniteServiceVersion20100801" and operation == "GetMetricData":
+            return self.metrics.get_metric_data(given)
+        raise ApiError("UnknownOperationException", f"{service}.{operation} is not offered here", 404)
+
+
+class _Json:
+    @staticmethod
+    def read(body: bytes) -> Mapping[str, Any]:
+        try:
+            given = orjson.loads(body or b"{}")
+        except orjson.JSONDecodeError as exc:
+            raise ApiError("SerializationException", "The request body is no JSON") from exc
+        return {k: to_datetime(round(v * SECOND)) if k in ("StartTime", "EndTime") else v for k, v in given.items()}
+
+    @staticmethod
+    def answer(result: dict[str, Any]) -> Response:
+        body = orjson.dumps(result, default=lambda at: at.timestamp(), option=orjson.OPT_PASSTHROUGH_DATETIME)
+        return Response(body=body, headers={"Content-Type": "application/x-amz-json-1.1", "x-amzn-RequestId": "sandbox"})
+
+    @staticmethod
+    def error(exc: ApiError) -> Response:
+        body = orjson.dumps({"__type": exc.code, "message": exc.message})
+        headers = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-ErrorType": exc.code}
+        return Response(status=exc.status, body=body, headers=headers)
+
+
+class _Cbor:
+    _HEADERS = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
+
+    @staticmethod
+    def read(body: bytes) -> Mapping[str, Any]:
+        try:
+            return cbor.loads(body) if body else {}
+        except ValueError as exc:
+            raise ApiError("SerializationException", str(exc)) from exc
+
+    @classmethod
+    def answer(cls, result: dict[str, Any]) -> Response:
+        return Response(body=cbor.dumps(result), headers=cls._HEADERS)
+
+    @classmethod
+    def error(cls, exc: ApiError) -> Response:
+        body = cbor.dumps({"__type": f"com.amazonaws.cloudwatch#{exc.code}", "message": exc.message})
+        return Response(status=exc.status, body=body, headers={**cls._HEADERS, "x-amzn-query-error": f"{exc.code};Sender"})
+
+
+@contextlib.contextmanager
+def serve_cloudwatch(service: CloudWatch) -> Iterator[str]:
+    with serve_http(service) as url:
+        yield url

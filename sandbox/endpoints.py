@@ -1,0 +1,94 @@
+"""One endpoint of the sandbox, made from its plan: what happened, what was logged about it, what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+
+from sandbox import bills, logs_cloud_run, logs_lambda, logs_runpod
+from sandbox.emitted import Event, deliver
+from sandbox.happened import History
+from sandbox.logs_runpod import Job
+from sandbox.plans import Plan
+from sandbox.planting import plant, versions
+from sandbox.pool import Pool
+from sandbox.seeds import generator
+from sandbox.traffic import arrivals
+from sandbox.truth import DayTruth, day_of_request, day_truths
+from trial.calendar import Calendar
+
+LAMBDA_MEMORY_MB = 10_240
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """
+    Args:
+        events: as delivered, ascending by their own time.
+        health: times of requests beside the history that reached an instance.
+        console, jobs, billed_seconds: RunPod's.
+    """
+
+    plan: Plan
+    history: History
+    events: tuple[Event, ...]
+    truth: Mapping[date, DayTruth]
+    bill: Mapping[date, Decimal]
+    health: tuple[int, ...] = ()
+    console: Mapping[str, tuple[tuple[int, str], ...]] = field(default_factory=dict)
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    billed_seconds: Mapping[int, int] = field(default_factory=dict)
+
+
+def build(plan: Plan, *, seed: int, calendar: Calendar, cases: frozenset[str], scale: float, rates: bills.Rates) -> Endpoint:
+    def rng(purpose: str):
+        return generator(seed, plan.name, purpose)
+
+    times = arrivals(plan, calendar=calendar, rng=rng("traffic"), scale=scale)
+    planted = plant(plan, times, calendar=calendar, cases=cases, rng=rng("planting"))
+    history = Pool(plan, rng=rng("pool"), cases=cases).serve(planted.arrivals, planted.prestarts)
+    if plan.platform == "aws-lambda":
+        return _lambda(plan, history, calendar, cases, rates, rng)
+    if plan.platform == "cloud-run":
+        return _cloud_run(plan, history, calendar, cases, rates, rng)
+    return _runpod(plan, history, calendar, cases, rates, rng)
+
+
+def _lambda(plan, history, calendar, cases, rates, rng) -> Endpoint:
+    written = logs_lambda.write(
+        plan, history, versions=versions(plan, calendar, cases), cases=cases, memory_mb=LAMBDA_MEMORY_MB, rng=rng("logs")
+    )
+    events = deliver(written.events, calendar=calendar, cases=cases, rng=rng("delivery"))
+    days = {r.number: day_of_request(plan, r, calendar) for r in history.requests}
+    bill = bills.lambda_bill(history, written.reports, days=days, rates=rates, memory_mb=LAMBDA_MEMORY_MB)
+    truth = day_truths(plan, history, events, calendar=calendar, bill=bill)
+    return Endpoint(plan=plan, history=history, events=events, truth=truth, bill=bill)
+
+
+def _cloud_run(plan, history, calendar, cases, rates, rng) -> Endpoint:
+    written = logs_cloud_run.write(plan, history, calendar=calendar, cases=cases, rng=rng("logs"))
+    # One query returns an entry once, however often it is stored: duplicates exist in exports only.
+    events = deliver(written.events, calendar=calendar, cases=cases - {"duplicate"}, rng=rng("delivery"))
+    bill = bills.cloud_run_bill(history.workers, calendar=calendar, rates=rates)
+    truth = day_truths(plan, history, events, calendar=calendar, bill=bill, health=written.health, forbidden=written.forbidden)
+    return Endpoint(plan=plan, history=history, events=events, truth=truth, bill=bill, health=written.health)
+
+
+def _runpod(plan, history, calendar, cases, rates, rng) -> Endpoint:
+    written = logs_runpod.write(plan, history, calendar=calendar, cases=cases, rng=rng("logs"))
+    events = deliver(written.events, calendar=calendar, cases=cases, rng=rng("delivery"))
+    hours = bills.billed_seconds(history.workers)
+    bill = bills.runpod_bill(hours, calendar=calendar, rates=rates)
+    truth = day_truths(plan, history, events, calendar=calendar, bill=bill)
+    return Endpoint(
+        plan=plan,
+        history=history,
+        events=events,
+        truth=truth,
+        bill=bill,
+        console=written.console,
+        jobs=written.jobs,
+        billed_seconds=hours,
+    )

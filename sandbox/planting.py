@@ -1,0 +1,191 @@
+"""Chooses where each case goes: on which arrivals, and which instances are started without one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+import numpy as np
+
+from sandbox.happened import Arrival, Prestart
+from sandbox.instants import HOUR, MINUTE, SECOND, to_us
+from sandbox.plans import Plan
+from sandbox.traffic import burst_start
+from trial.calendar import Calendar
+
+PING_EVERY = 8 * MINUTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planted:
+    """An endpoint's arrivals with their cases, and the instances that start unasked."""
+
+    arrivals: tuple[Arrival, ...]
+    prestarts: tuple[Prestart, ...]
+
+
+# On an arrival: how many a day, and which arrivals can carry it.
+_PER_DAY: dict[str, dict[str, tuple[float, str]]] = {
+    "aws-lambda": {
+        "init-timeout": (0.8, "alone"),
+        "init-error": (0.4, "alone"),
+        "crash": (1.0, "followed"),
+        "out-of-memory": (0.4, "followed"),
+        "timeout": (0.8, "followed"),
+        "async-retry": (0.6, "followed"),
+        "killed": (0.3, "any"),
+        "xray": (20.0, "any"),
+        "wrapped-line": (60.0, "any"),
+        "user-report-line": (3.0, "any"),
+        "extension-report": (3.0, "any"),
+        "traceback": (2.0, "any"),
+        "cut-line": (0.7, "any"),
+        "cut-report": (0.4, "any"),
+        "half-json": (1.0, "any"),
+        "garbage": (1.0, "any"),
+    },
+    "cloud-run": {
+        "aborted": (3.0, "burst"),
+        "labels-missing": (0.5, "alone"),
+        "short-reason": (1.0, "alone"),
+        "probe-failed": (0.5, "alone"),
+        "exit": (0.5, "alone"),
+        "stderr": (5.0, "any"),
+        "half-json": (1.0, "any"),
+        "garbage": (1.0, "any"),
+    },
+    "runpod": {
+        "lazy-load": (4.0, "alone"),
+        "error": (2.0, "any"),
+        "half-json": (1.0, "any"),
+        "garbage": (1.0, "any"),
+    },
+}
+_NAMED = {"missing-report": "killed", "failed": "error"}
+
+
+def plant(plan: Plan, times: Sequence[int], *, calendar: Calendar, cases: frozenset[str], rng: np.random.Generator) -> Planted:
+    marks: dict[int, set[str]] = {}
+    switched = {_NAMED.get(name, name) for name in cases}
+    last_version = _snapstart_from(calendar) if "snapstart" in cases and plan.platform == "aws-lambda" else 1 << 62
+    usable = [i for i, t in enumerate(times) if t < last_version]
+    for name, (per_day, where) in _PER_DAY[plan.platform].items():
+        spots = [i for i in _spots(plan, times, where, calendar) if i in marks or i < len(usable)]
+        spots = [i for i in spots if i not in marks]
+        if name not in switched or not spots:
+            continue
+        count = min(len(spots), max(1, round(per_day * calendar.days)))
+        for spot in rng.choice(len(spots), size=count, replace=False):
+            marks[spots[int(spot)]] = {name}
+    arrivals = [Arrival(at_us=t, cases=frozenset(marks.get(i, ()))) for i, t in enumerate(times)]
+    prestarts = _prestarts(plan, times, calendar, cases, rng, before=last_version)
+    if "across-midnight" in cases:
+        arrivals.extend(_across_midnight(plan, calendar))
+    if "keep-warm" in cases:
+        arrivals.extend(Arrival(at_us=t, kind="ping") for t in _pings(calendar))
+    return Planted(arrivals=tuple(sorted(arrivals, key=lambda a: a.at_us)), prestarts=tuple(prestarts))
+
+
+def versions(plan: Plan, calendar: Calendar, cases: frozenset[str]) -> list[tuple[int, str]]:
+    """(from, format) of the function's versions, ascending: text, then json, then snapstart, as the cases say."""
+    if plan.platform != "aws-lambda":
+        return [(0, "text")]
+    found = [(0, "text")]
+    if "json-format" in cases:
+        found.append((_night(calendar, calendar.days // 2), "json"))
+    if "snapstart" in cases:
+        found.append((_snapstart_from(calendar), "snapstart"))
+    return found
+
+
+def _snapstart_from(calendar: Calendar) -> int:
+    return _night(calendar, calendar.days - 1 - calendar.days // 7)
+
+
+def _night(calendar: Calendar, number: int) -> int:
+    return _midnight(calendar, calendar.all_days()[number]) + 3 * HOUR
+
+
+def _midnight(calendar: Calendar, day: date) -> int:
+    return to_us(calendar.window(day).start)
+
+
+def _spots(plan: Plan, times: Sequence[int], where: str, calendar: Calendar) -> list[int]:
+    if where == "any":
+        return list(range(len(times)))
+    if where == "burst":
+        begin = burst_start(calendar)
+        inside = [i for i, t in enumerate(times) if begin <= t < begin + 3 * HOUR]
+        return inside + list(range(0, len(times), 5))
+    idle = int((plan.idle_timeout_s + plan.timeout_s + 60) * SECOND) if plan.platform != "runpod" else 45 * SECOND
+    if where == "alone":
+        # Nobody for so long before it that no worker can be alive, and nobody right after it.
+        return [i for i in range(1, len(times) - 1) if times[i] - times[i - 1] > idle and times[i + 1] - times[i] > 60 * SECOND]
+    return [
+        i
+        for i in range(1, len(times) - 1)
+        if times[i] - times[i - 1] > 40 * SECOND and 45 * SECOND < times[i + 1] - times[i] < (plan.idle_timeout_s - 60) * SECOND
+    ]
+
+
+def _quiet(times: Sequence[int], *, least: int, most: int) -> list[int]:
+    """Arrivals that come after a pause of `least` to `most` microseconds."""
+    return [times[i] for i in range(1, len(times)) if least < times[i] - times[i - 1] < most]
+
+
+def _prestarts(
+    plan: Plan, times: Sequence[int], calendar: Calendar, cases: frozenset[str], rng: np.random.Generator, *, before: int
+) -> list[Prestart]:
+    starts: list[Prestart] = []
+
+    def some(count: int, *, lead: int, least: int, most: int) -> list[int]:
+        taken = {p.at_us for p in starts}
+        spots = [t for t in _quiet(times, least=least, most=most) if t < before and all(abs(t - s) > HOUR for s in taken)]
+        return sorted(int(t) - lead for t in rng.choice(spots, size=min(count, len(spots)), replace=False)) if spots else []
+
+    if plan.platform == "aws-lambda":
+        for at, style in versions(plan, calendar, cases)[1:]:
+            starts.append(Prestart(at_us=at, reason="drain", drains_others=True, cases=frozenset((style,))))
+        wide = {"lead": 50 * SECOND, "least": 95 * SECOND, "most": 900 * SECOND}
+        if "proactive-init" in cases:
+            starts += [Prestart(at_us=t, reason="proactive") for t in some(calendar.days, **wide)]
+        if "provisioned-init" in cases:
+            starts += [Prestart(at_us=t, reason="provisioned") for t in some(max(1, calendar.days // 2), **wide)]
+        if "lazy-load" in cases:
+            lazy = some(max(1, calendar.days // 4), **wide)
+            starts += [Prestart(at_us=t, reason="proactive", cases=frozenset(("lazy-load",))) for t in lazy]
+        if "mid-stream" in cases and times:
+            starts.append(Prestart(at_us=times[0] - 60 * SECOND, reason="mid_stream"))
+    elif plan.platform == "cloud-run":
+        wide = {"lead": 90 * SECOND, "least": 150 * SECOND, "most": 2 * HOUR}
+        if "rollout" in cases:
+            starts += [Prestart(at_us=t, reason="rollout", drains_others=True) for t in some(max(1, calendar.days // 5), **wide)]
+        if "lazy-load" in cases:
+            lazy = some(max(1, calendar.days // 7), **wide)
+            starts += [Prestart(at_us=t, reason="rollout", drains_others=True, cases=frozenset(("lazy-load",))) for t in lazy]
+        if "min-instance" in cases:
+            kept = some(1, **wide)
+            starts += [Prestart(at_us=t, reason="min_instance", keep_until_us=t + 3 * HOUR) for t in kept]
+    return sorted(starts, key=lambda p: p.at_us)
+
+
+def _across_midnight(plan: Plan, calendar: Calendar) -> list[Arrival]:
+    """Every third midnight: one request that warms an instance, and one that is in its handler when the day ends."""
+    found = []
+    for day in calendar.all_days()[: -1 or None : 3]:
+        midnight = _midnight(calendar, day + timedelta(days=1))
+        spill = Arrival(at_us=midnight - 4 * SECOND, until_us=midnight + 3 * SECOND, cases=frozenset(("across-midnight",)))
+        if plan.platform == "runpod":
+            found.append(replace(spill, at_us=midnight - 30 * SECOND))
+        else:
+            found += [Arrival(at_us=midnight - 140 * SECOND, cases=frozenset(("across-midnight",))), spill]
+    return found
+
+
+def _pings(calendar: Calendar) -> list[int]:
+    times = []
+    for day in calendar.all_days():
+        first = _midnight(calendar, day) + 7 * HOUR
+        times += range(first, first + 12 * HOUR, PING_EVERY)
+    return times

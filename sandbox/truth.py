@@ -1,0 +1,126 @@
+"""The planted truth: what a reader of the logs must find, per endpoint and local day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import date
+from decimal import Decimal
+
+from sandbox.emitted import Event
+from sandbox.happened import History, Served
+from sandbox.instants import to_datetime
+from sandbox.lines import has_line
+from sandbox.plans import Plan
+from trial.calendar import Calendar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayTruth:
+    """
+    One endpoint's local day.
+
+    Args:
+        requests: the rate's denominator: attempts that are neither synthetic, aborted nor incomplete.
+        cold_hits: of these, cold and waited for, where a source of the platform shows it.
+        cold_hidden: of these, cold and waited for, and no line says so (a resumed worker).
+        cold_unwaited: of these, on an instance started ahead (Lambda).
+        unknown: of these, where no reader can tell.
+        synthetic, aborted, incomplete: counted apart.
+        health, forbidden: requests that are no inference at all.
+        provider_requests: what the provider's own counter says; None where it has none.
+        gpu_us: GPU time the handler lines report, over `requests`; synthetic_gpu_us over pings.
+        lines: events whose own time is on this day, each once; duplicates: further copies the source returns.
+        rejected: lines among them that claim to be something and cannot be read.
+        billed_usd: the day's bill.
+    """
+
+    requests: int = 0
+    cold_hits: int = 0
+    cold_hidden: int = 0
+    cold_unwaited: int = 0
+    unknown: int = 0
+    synthetic: int = 0
+    aborted: int = 0
+    incomplete: int = 0
+    health: int = 0
+    forbidden: int = 0
+    provider_requests: int | None = None
+    gpu_us: int = 0
+    synthetic_gpu_us: int = 0
+    lines: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    billed_usd: Decimal = Decimal(0)
+
+
+_COUNTS = tuple(f.name for f in fields(DayTruth) if f.name not in ("provider_requests", "billed_usd"))
+
+
+def day_of_request(plan: Plan, request: Served, calendar: Calendar) -> date:
+    """Lambda and RunPod show when a worker took a request, Cloud Run when it came."""
+    at = request.arrival.at_us if plan.platform == "cloud-run" else request.taken_us
+    return calendar.day_of(to_datetime(at))
+
+
+def day_truths(
+    plan: Plan,
+    history: History,
+    events: Iterable[Event],
+    *,
+    calendar: Calendar,
+    bill: Mapping[date, Decimal],
+    health: Iterable[int] = (),
+    forbidden: Iterable[int] = (),
+) -> dict[date, DayTruth]:
+    counts = {day: dict.fromkeys(_COUNTS, 0) for day in calendar.all_days()}
+    provider = dict.fromkeys(calendar.all_days(), 0)
+    for request in history.requests:
+        day = day_of_request(plan, request, calendar)
+        if day in counts:
+            _count_request(counts[day], request)
+        # Cloud Run counts a request when it ends, Lambda when it is taken.
+        counted = calendar.day_of(to_datetime(request.ended_us if plan.platform == "cloud-run" else request.taken_us))
+        if counted in provider:
+            provider[counted] += request.fate != "aborted"
+    for event in events:
+        day = calendar.day_of(to_datetime(event.at_us))
+        if day in counts:
+            counts[day]["lines"] += 1
+            counts[day]["duplicates"] += event.copies - 1
+            counts[day]["rejected"] += event.broken
+    for name, times in (("health", health), ("forbidden", forbidden)):
+        for at in times:
+            day = calendar.day_of(to_datetime(at))
+            counts[day][name] += 1
+            provider[day] += name == "health"
+    return {
+        day: DayTruth(
+            **count,
+            provider_requests=None if plan.platform == "runpod" else provider[day],
+            billed_usd=bill.get(day, Decimal(0)),
+        )
+        for day, count in counts.items()
+    }
+
+
+def _count_request(count: dict[str, int], request: Served) -> None:
+    if request.fate == "aborted":
+        count["aborted"] += 1
+        return
+    if request.fate == "killed" or "cut-report" in request.arrival.cases:
+        count["incomplete"] += 1
+        return
+    gpu_us = request.gpu_us if has_line(request) and "cut-line" not in request.arrival.cases else 0
+    if request.arrival.kind == "ping":
+        count["synthetic"] += 1
+        count["synthetic_gpu_us"] += gpu_us
+        return
+    count["requests"] += 1
+    count["gpu_us"] += gpu_us
+    if request.reason == "mid_stream":
+        count["unknown"] += 1
+    elif request.cold and request.waited:
+        count["cold_hits" if request.visible else "cold_hidden"] += 1
+    elif request.cold:
+        count["cold_unwaited"] += 1
