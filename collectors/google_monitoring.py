@@ -24,13 +24,14 @@ class Metric:
 
     Args:
         type: the metric type's full name.
-        adds: "delta" for counts and amounts that happened in a period, "gauge" for a level that held at a moment.
+        adds: "delta" for what happened in a period (summed over time and series), "level" for what there was at a moment
+            (averaged over time, summed over series), "share" for a utilisation (averaged over both).
         split_by: one metric label whose values are kept apart.
         only: metric labels that must have these values.
     """
 
     type: str
-    adds: Literal["delta", "gauge"] = "delta"
+    adds: Literal["delta", "level", "share"] = "delta"
     split_by: str | None = None
     only: Mapping[str, str] = field(default_factory=dict)
 
@@ -70,6 +71,7 @@ def read_metric(
     period = (window.end - window.start) / len(buckets)
     sums: dict[int, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     moments: dict[int, set[datetime]] = defaultdict(set)
+    points: dict[int, int] = defaultdict(int)
     histograms: dict[int, Histogram] = {}
     try:
         for series in _series(client, _request(project, metric, resource, window, period), pace, meter):
@@ -82,23 +84,20 @@ def read_metric(
                 if not 0 <= number < len(buckets):
                     continue
                 if point.value.WhichOneof("value") == "distribution_value":
-                    found = Histogram.of(point.value.distribution_value)
-                    histograms[number] = histograms[number] + found if number in histograms else found
+                    held = Histogram.of(point.value.distribution_value)
+                    histograms[number] = histograms[number] + held if number in histograms else held
                 else:
                     sums[number][key] += _number(point.value)
                     moments[number].add(end)
+                    points[number] += 1
     except google.NotFound:
         return {}
-    return {
-        number: Reading(
-            numbers={
-                key: value / len(moments[number]) if metric.adds == "gauge" else value
-                for key, value in sorted(sums.get(number, {}).items())
-            },
-            histogram=histograms.get(number),
-        )
-        for number in sorted(sums.keys() | histograms.keys())
-    }
+    found: dict[int, Reading] = {}
+    for number in sorted(sums.keys() | histograms.keys()):
+        over = {"delta": 1, "level": len(moments[number]), "share": points[number]}[metric.adds]
+        numbers = {key: value / over for key, value in sorted(sums[number].items())}
+        found[number] = Reading(numbers=numbers, histogram=histograms.get(number))
+    return found
 
 
 def _request(project: str, metric: Metric, resource: Mapping[str, str], window: Window, period: timedelta) -> Any:
@@ -107,14 +106,16 @@ def _request(project: str, metric: Metric, resource: Mapping[str, str], window: 
     clauses = [f"metric.type={quoted(metric.type)}", f"resource.type={quoted(resource['type'])}"]
     clauses += [f"resource.labels.{name}={quoted(value)}" for name, value in resource.items() if name != "type"]
     clauses += [f"metric.labels.{name}={quoted(value)}" for name, value in metric.only.items()]
+    aligner = Aggregation.Aligner.ALIGN_DELTA if metric.adds == "delta" else Aggregation.Aligner.ALIGN_MEAN
+    reducer = Aggregation.Reducer.REDUCE_MEAN if metric.adds == "share" else Aggregation.Reducer.REDUCE_SUM
     return ListTimeSeriesRequest(
         name=f"projects/{project}",
         filter=" AND ".join(clauses),
         interval=TimeInterval(start_time=window.start, end_time=window.end),
         aggregation=Aggregation(
             alignment_period=period,
-            per_series_aligner=Aggregation.Aligner.ALIGN_DELTA if metric.adds == "delta" else Aggregation.Aligner.ALIGN_MEAN,
-            cross_series_reducer=Aggregation.Reducer.REDUCE_SUM,
+            per_series_aligner=aligner,
+            cross_series_reducer=reducer,
             group_by_fields=[f"metric.labels.{metric.split_by}"] if metric.split_by else [],
         ),
         view=ListTimeSeriesRequest.TimeSeriesView.FULL,

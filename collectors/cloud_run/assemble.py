@@ -17,7 +17,6 @@ PLATFORM = "cloud-run"
 # Answers that may be the front end's own although an instance is named: no proof that it served.
 GIVEN_UP = frozenset({408, 429, 499})
 _MS = timedelta(milliseconds=1)
-_CARRIED = ("load_ms", "handler_ms", "gpu_ms", "input_tokens", "output_tokens", "ttft_ms")
 
 
 def assemble(facts: Iterable[Fact], endpoint: Any, calendar: Calendar) -> Iterator[Invocation | Incomplete | Instance]:
@@ -123,7 +122,12 @@ class _Assembly:
             status="aborted" if aborted else _status(request.status),
             model=fields.get("model") or self.endpoint.model,
             synthetic=synthetic,
-            **{name: fields.get(name) for name in _CARRIED},
+            load_ms=fields.get("load_ms"),
+            handler_ms=fields.get("handler_ms"),
+            gpu_ms=fields.get("gpu_ms"),
+            input_tokens=fields.get("input_tokens"),
+            output_tokens=fields.get("output_tokens"),
+            ttft_ms=fields.get("ttft_ms"),
         )
 
     def _stray(self, line: HandlerLine) -> Incomplete:

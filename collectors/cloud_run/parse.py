@@ -15,8 +15,8 @@ from trial.records import Ignored, RawEvent, Rejected
 REQUESTS, SYSTEM = "run.googleapis.com/requests", "run.googleapis.com/varlog/system"
 
 # Reasons of Ignored that stand for a request which run.googleapis.com/request_count counts all the same: a comparison with
-# that counter has to add them to the requests seen.
-COUNTED_BY_PROVIDER = frozenset({"head", "options", "health_check", "forbidden", "refused"})
+# that counter has to add them to the requests seen. It leaves out what reached no instance: refusals and aborted requests.
+COUNTED_BY_PROVIDER = frozenset({"head", "options", "health_check"})
 
 _LATENCY = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s", re.ASCII)
 # A request may take an hour at most; what claims to be longer than two is not a duration of one request.

@@ -18,7 +18,7 @@ METRICS = {
     "latencies": Metric(type="run.googleapis.com/request_latencies"),
     "billable": Metric(type="run.googleapis.com/container/billable_instance_time"),
     "starts": Metric(type="run.googleapis.com/container/startup_latencies"),
-    "instances": Metric(type="run.googleapis.com/container/instance_count", adds="gauge"),
+    "instances": Metric(type="run.googleapis.com/container/instance_count", adds="level"),
     "gpu": Metric(type="run.googleapis.com/container/gpu/utilizations"),
 }
 ERRORS = ("4xx", "5xx")

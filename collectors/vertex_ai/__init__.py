@@ -1,0 +1,10 @@
+"""Vertex AI online prediction, read from Cloud Monitoring and Cloud Logging."""
+
+from collectors.google_api import Clients, connect
+from collectors.vertex_ai.assemble import assemble
+from collectors.vertex_ai.fetch import fetch, fetch_usage
+from collectors.vertex_ai.parse import parse
+
+SOURCES = ("cloud-logging",)
+
+__all__ = ["SOURCES", "Clients", "assemble", "connect", "fetch", "fetch_usage", "parse"]

@@ -1,0 +1,68 @@
+"""Vertex AI online prediction read through Cloud Logging and Cloud Monitoring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from collectors.google_api import Clients
+from collectors.google_entry import to_event
+from collectors.google_errors import mapped
+from collectors.google_logging import list_entries, quoted, within
+from collectors.vertex_ai.usage import usage_buckets
+from trial.calendar import Window
+from trial.config import VertexEndpoint
+from trial.errors import Malformed
+from trial.meter import Meter
+from trial.records import RawEvent, UsageBucket
+
+__all__ = ["Clients", "fetch", "fetch_usage", "log_filter"]
+
+LOGS = ("prediction_container", "prediction_access")
+
+
+def fetch(clients: Clients, endpoint: VertexEndpoint, window: Window, *, meter: Meter) -> Iterator[RawEvent]:
+    """
+    The endpoint's container log, and its access log where that is switched on.
+
+    Raises:
+        Denied, NotFound, Throttled, Unreachable, Malformed: mapped from what the client raised, after retries.
+    """
+    where = f"Cloud Logging of project {endpoint.project}"
+    grant = f"Grant roles/logging.viewer on project {endpoint.project}, or the permission logging.logEntries.list"
+    with mapped(where=where, grant=grant, find="Check `project`, `region` and `endpoint_id` in trial.toml"):
+        entries = list_entries(
+            clients.logging, project=endpoint.project, filter=log_filter(endpoint, window), pace=clients.logging_pace, meter=meter
+        )
+        for entry in entries:
+            try:
+                event = to_event(entry)
+            except ValueError as exc:
+                raise Malformed(str(exc), where=where, do="Please report this: entries of the API always have both") from exc
+            yield event
+
+
+def fetch_usage(clients: Clients, endpoint: VertexEndpoint, window: Window, *, meter: Meter) -> Iterator[UsageBucket]:
+    """
+    What Cloud Monitoring counted, by the hour; nothing where it has no series for the window.
+
+    Raises:
+        as `fetch`.
+    """
+    where = f"Cloud Monitoring of project {endpoint.project}"
+    grant = f"Grant roles/monitoring.viewer on project {endpoint.project}, or the permission monitoring.timeSeries.list"
+    with mapped(where=where, grant=grant, find="Check `project`, `region` and `endpoint_id` in trial.toml"):
+        yield from usage_buckets(clients, endpoint, window, meter=meter)
+
+
+def log_filter(endpoint: VertexEndpoint, window: Window) -> str:
+    """The filter as the Logs Explorer takes it too, so that a user can see for themselves what was read."""
+    names = " OR ".join(quoted(f"projects/{endpoint.project}/logs/aiplatform.googleapis.com%2F{name}") for name in LOGS)
+    return " AND ".join(
+        (
+            'resource.type="aiplatform.googleapis.com/Endpoint"',
+            f"resource.labels.endpoint_id={quoted(endpoint.endpoint_id)}",
+            f"resource.labels.location={quoted(endpoint.region)}",
+            f"logName=({names})",
+            within(window),
+        )
+    )
