@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collectors.aws_lambda.assemble import assemble
+from collectors.aws_lambda.fetch import Clients, fetch, fetch_usage
 from collectors.aws_lambda.parse import parse
 
 SOURCES = ("cloudwatch-logs",)
 
-__all__ = ["SOURCES", "assemble", "parse"]
+__all__ = ["SOURCES", "Clients", "assemble", "fetch", "fetch_usage", "parse"]

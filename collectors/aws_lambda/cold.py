@@ -142,7 +142,7 @@ def _initialised(seen: Evidence, init: InitSeen) -> Judgement:
             "cold", "provisioned" if seen.provisioned else reason, waited, init_ms, before_ms or 0.0 if waited else 0.0, inside
         )
     if before_ms is None and init.started_at is not None:
-        return _unreported(seen, init, reason, init_ms, _ms(start, init.started_at), inside)
+        return _unreported(seen, reason, init_ms, _ms(start, init.started_at), inside)
     gap_ms = _ms(start, _ended(init, before_ms or 0.0))
     if gap_ms >= PROACTIVE_GAP_MS and inside:
         # It had failed long before; the caller waited for the second try alone.
@@ -157,7 +157,7 @@ def _reported_as_provisioned(seen: Evidence, init: InitSeen) -> bool:
     return seen.provisioned and init.type is None and not init.restore and init.ended_at is not None
 
 
-def _unreported(seen: Evidence, init: InitSeen, reason: str, init_ms: float | None, span_ms: float, inside: bool) -> Judgement:
+def _unreported(seen: Evidence, reason: str, init_ms: float | None, span_ms: float, inside: bool) -> Judgement:
     """
     INIT_START, and nobody says how long it took: ahead of its caller, REPORT would carry an Init Duration; so it failed.
 

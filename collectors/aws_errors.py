@@ -1,0 +1,103 @@
+"""botocore's exceptions mapped into trial.errors, at the one seam where they appear."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from trial.errors import Denied, Malformed, NotFound, SourceError, Throttled, Unreachable
+
+SIGN_IN = "Sign in with `aws sso login` or `aws configure`, or set `profile` to one that is signed in"
+LATER = "Collect again later; nothing stored was changed"
+
+_NOT_FOUND = frozenset({"ResourceNotFoundException", "ResourceNotFound", "ValidationError.NotFound"})
+_SIGN_IN = frozenset(
+    {
+        "UnrecognizedClientException",
+        "InvalidClientTokenId",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "RequestExpired",
+        "InvalidSignatureException",
+        "SignatureDoesNotMatch",
+        "IncompleteSignature",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "AuthFailure",
+        "OptInRequired",
+    }
+)
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "Forbidden"})
+_THROTTLED = frozenset(
+    {
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "LimitExceededException",
+        "SlowDown",
+    }
+)
+
+
+@contextlib.contextmanager
+def mapped(*, where: str, grant: str, find: str) -> Iterator[None]:
+    """
+    Raises what the block raises as Fortnight's own errors, `from exc`.
+
+    Args:
+        where: the log group, function or endpoint, and its region.
+        grant: what to do where permission is missing.
+        find: what to do where the named thing does not exist.
+    """
+    from botocore import exceptions as boto
+    from botocore.parsers import ResponseParserError
+
+    try:
+        yield
+    except boto.ClientError as exc:
+        raise _from_answer(exc, where=where, grant=grant, find=find) from exc
+    except (
+        boto.NoCredentialsError,
+        boto.PartialCredentialsError,
+        boto.CredentialRetrievalError,
+        boto.NoAuthTokenError,
+        boto.TokenRetrievalError,
+        boto.SSOError,
+        boto.LoginError,
+    ) as exc:
+        raise Denied(f"no usable credentials: {_said(exc)}", where=where, do=SIGN_IN) from exc
+    except (boto.ConnectionError, boto.HTTPClientError) as exc:
+        raise Unreachable(f"no answer: {_said(exc)}", where=where, do="Check the network and `region`, then collect again") from exc
+    except ResponseParserError as exc:
+        raise Malformed(f"not an answer of this API: {_said(exc)}", where=where, do="Check `api_endpoint`") from exc
+    except boto.BotoCoreError as exc:
+        raise SourceError(_said(exc), where=where) from exc
+
+
+def _from_answer(exc: Exception, *, where: str, grant: str, find: str) -> SourceError:
+    answer = getattr(exc, "response", {})
+    error = answer.get("Error", {})
+    code = str(error.get("Code", ""))
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    said = " ".join(str(error.get("Message") or exc).split()).rstrip(".")[:300]
+    if code in _NOT_FOUND:
+        return NotFound(f"not found: {said}", where=where, do=find)
+    if code in _SIGN_IN:
+        return Denied(f"credentials refused: {said}", where=where, do=SIGN_IN)
+    if code in _DENIED or (status == 403 and code not in _THROTTLED):
+        return Denied(f"permission denied: {said}", where=where, do=grant)
+    if code in _THROTTLED or status == 429:
+        return Throttled(f"too many calls a second: {said}", where=where, do="Collect again later; other readers share the quota")
+    if status >= 500 or code in ("ServiceUnavailableException", "InternalFailure", "InternalServerError", "RequestTimeout"):
+        return Unreachable(f"the service failed: {said}", where=where, do=LATER)
+    if status and status < 400:
+        return Malformed(f"not an answer of this API: {said}", where=where, do="Check `api_endpoint`")
+    return SourceError(f"{code}: {said}", where=where)
+
+
+def _said(exc: Exception) -> str:
+    return " ".join(str(exc).split()).rstrip(".")[:300]
