@@ -61,7 +61,7 @@ def fetch(clients: Clients, endpoint: Any, window: Window, *, meter: Meter) -> I
         find="The group appears with the function's first request; check `function`, `region` and `log_group`",
     ):
         spans = [(start, end) for start, end in _spans(window, clients.slices) if start <= end]
-        pages = _pages(clients, group, *spans[0]) if len(spans) == 1 else _pages_at_once(clients, group, spans)
+        pages = _pages_at_once(clients, group, spans) if len(spans) > 1 else itertools.chain(*(_pages(clients, group, *s) for s in spans))
         for page in pages:
             _count(meter, page)
             if "events" not in page and not page.get("nextToken"):
@@ -73,7 +73,8 @@ def fetch(clients: Clients, endpoint: Any, window: Window, *, meter: Meter) -> I
 
 def _spans(window: Window, slices: int) -> list[tuple[int, int]]:
     """Adjoining spans of epoch ms with both ends inclusive, as the API takes them, that together are the half-open window."""
-    edges = [_ceil_ms(part.start) for part in window.split(max(1, slices))] + [_ceil_ms(window.end)]
+    start_ms, end_ms = _ceil_ms(window.start), _ceil_ms(window.end)
+    edges = [start_ms + (end_ms - start_ms) * i // slices for i in range(slices + 1)]
     return [(start, end - 1) for start, end in itertools.pairwise(edges)]
 
 
