@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from analysis.traffic_cost import Curve, Usd
 from trial.records import Estimate
@@ -99,7 +100,7 @@ def crossings_of(serverless: Usd, dedicated: Usd, *, most: float = MOST_REQUESTS
     grid = [math.exp(math.log(most) * i / _STEPS) for i in range(_STEPS + 1)]
     cheaper = [dedicated(n) < serverless(n) for n in grid]
     found = [(0.0, True)] if cheaper[0] else []
-    for left, right, before, after in zip(grid, grid[1:], cheaper, cheaper[1:], strict=False):
+    for (left, right), (before, after) in zip(pairwise(grid), pairwise(cheaper), strict=True):
         if before != after:
             found.append((_bisect(serverless, dedicated, left, right, after), after))
     return found

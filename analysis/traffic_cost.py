@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean, stdev
 
 from analysis.billing.bundle import usd_per_hour
@@ -175,7 +176,7 @@ def _through(points: Sequence[tuple[float, float, float, float]], column: int) -
     def usd(n: float) -> float:
         if n <= points[0][0]:
             return points[0][column]
-        for left, right in zip(points, points[1:], strict=False):
+        for left, right in pairwise(points):
             if n <= right[0]:
                 return left[column] + (right[column] - left[column]) * (n - left[0]) / (right[0] - left[0])
         return points[-1][column]
