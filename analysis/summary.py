@@ -52,7 +52,7 @@ class Summariser:
         self._by_model(counted, masks)
 
     def close(
-        self, *, ledgers: Iterable[Ledger], incomplete: int = 0, quarantined: int = 0, provider_requests: int | None = None
+        self, *, ledgers: Iterable[Ledger], incomplete: int = 0, quarantined: int = 0, other_requests: int = 0, provider_requests: int | None = None
     ) -> DaySummary:
         spans = np.concatenate(self._spans) if self._spans else np.empty((0, 2), dtype=np.int64)
         return DaySummary(
@@ -62,6 +62,7 @@ class Summariser:
             **{name: self._counts[name] for name in _COUNTS},
             incomplete=incomplete,
             quarantined=quarantined,
+            other_requests=other_requests,
             statuses=self._statuses,
             cold_reasons=self._reasons,
             sketches=dict(sorted(self._sketches.items())),

@@ -32,6 +32,8 @@ class Collector(Protocol):
     """
 
     SOURCES: tuple[str, ...]
+    # Reasons of Ignored that are requests all the same: the provider counts them, so completeness must.
+    COUNTED_BY_PROVIDER: frozenset[str]
 
     def fetch(self, clients: Any, endpoint: Any, window: Window, *, meter: Meter) -> Iterator[RawEvent]:
         """Every event of the window as the platform returns it, in any order, duplicates and all."""

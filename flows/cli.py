@@ -24,8 +24,8 @@ app.add_typer(prices_app, name="prices")
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The trial's configuration.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else there.")]
-EndpointName = Annotated[Optional[str], typer.Option("--endpoint", "-e", help="Only this endpoint.")]  # noqa: UP045 - typer reads it at run time
-Day = Annotated[Optional[str], typer.Option(metavar="DAY", help="A local day, YYYY-MM-DD.")]  # noqa: UP045
+EndpointName = Annotated[Optional[str], typer.Option("--endpoint", "-e", help="Only this endpoint.")]
+Day = Annotated[Optional[str], typer.Option(metavar="DAY", help="A local day, YYYY-MM-DD.")]
 
 DEFAULT = Path("trial.toml")
 
@@ -40,14 +40,14 @@ def root(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks an
 @app.command()
 def init(
     out: Annotated[Path, typer.Option("--out", help="Where to write it.")] = DEFAULT,
-    name: Annotated[Optional[str], typer.Option(help="The trial's name.")] = None,  # noqa: UP045
-    platform: Annotated[Optional[list[str]], typer.Option(help="A platform to try; repeat for several.")] = None,  # noqa: UP045
-    start: Annotated[Optional[str], typer.Option(help="First local day, YYYY-MM-DD; default: today.")] = None,  # noqa: UP045
+    name: Annotated[Optional[str], typer.Option(help="The trial's name.")] = None,
+    platform: Annotated[Optional[list[str]], typer.Option(help="A platform to try; repeat for several.")] = None,
+    start: Annotated[Optional[str], typer.Option(help="First local day, YYYY-MM-DD; default: today.")] = None,
     days: Annotated[int, typer.Option(help="Length in days.")] = 14,
-    timezone: Annotated[Optional[str], typer.Option(help="IANA time zone.")] = None,  # noqa: UP045
-    slo_ms: Annotated[Optional[float], typer.Option("--slo-ms", help="A caller who waits longer notices.")] = None,  # noqa: UP045
-    export_path: Annotated[Optional[str], typer.Option(help="Files of platform export.")] = None,  # noqa: UP045
-    export_format: Annotated[Optional[str], typer.Option(help="Their format.")] = None,  # noqa: UP045
+    timezone: Annotated[Optional[str], typer.Option(help="IANA time zone.")] = None,
+    slo_ms: Annotated[Optional[float], typer.Option("--slo-ms", help="A caller who waits longer notices.")] = None,
+    export_path: Annotated[Optional[str], typer.Option(help="Files of platform export.")] = None,
+    export_format: Annotated[Optional[str], typer.Option(help="Their format.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Ask, or take flags, and write trial.toml and the least-privilege policies to grant."""
@@ -79,8 +79,8 @@ def doctor(config: Config = DEFAULT, endpoint: EndpointName = None, json: Json =
 def collect(
     config: Config = DEFAULT,
     day: Day = None,
-    from_: Annotated[Optional[str], typer.Option("--from", metavar="DAY", help="First day of a span.")] = None,  # noqa: UP045
-    to: Annotated[Optional[str], typer.Option("--to", metavar="DAY", help="Last day of a span.")] = None,  # noqa: UP045
+    from_: Annotated[Optional[str], typer.Option("--from", metavar="DAY", help="First day of a span.")] = None,
+    to: Annotated[Optional[str], typer.Option("--to", metavar="DAY", help="Last day of a span.")] = None,
     endpoint: EndpointName = None,
     json: Json = False,
 ) -> None:
@@ -127,7 +127,7 @@ def verdict(
 @app.command()
 def report(
     config: Config = DEFAULT,
-    out: Annotated[Optional[Path], typer.Option("--out", help="Folder to write to; default: beside the store.")] = None,  # noqa: UP045
+    out: Annotated[Optional[Path], typer.Option("--out", help="Folder to write to; default: beside the store.")] = None,
     json: Json = False,
 ) -> None:
     """The report, on any day of the trial: HTML, PDF and JSON."""

@@ -70,6 +70,7 @@ def process(
             ledgers=reader.ledgers(),
             incomplete=counts.incomplete,
             quarantined=counts.quarantined,
+            other_requests=reader.ignored(collector.COUNTED_BY_PROVIDER),
             provider_requests=_provider_requests(usage),
         )
         writer.commit(summary, raw=reader.names(), usage=usage, validation=add(results, suite=expect_invocations.SUITE))
@@ -100,6 +101,9 @@ class _Reader:
 
     def ledgers(self) -> list[Ledger]:
         return [self._tallies[source].close() for source in sorted(self._tallies)]
+
+    def ignored(self, reasons: frozenset[str]) -> int:
+        return sum(tally.ignored[reason] for tally in self._tallies.values() for reason in reasons)
 
     def facts(self) -> Iterator[Fact]:
         for event in self.events():
@@ -172,7 +176,7 @@ def _quarantine(table: pa.Table, result: SuiteResult, writer: DayWriter, reader:
     broken = sorted(result.broken_rows)
     bad = table.take(broken)
     texts = _raw_texts(reader, [r for r in bad["request_id"].to_pylist() if r])
-    columns = [column for column in bad.columns]
+    columns = list(bad.columns)
     columns.append(pa.array([list(result.broken_rows[i]) for i in broken], type=pa.list_(pa.string())))
     columns.append(pa.array([texts.get(r) for r in bad["request_id"].to_pylist()], type=pa.string()))
     writer.add("quarantine", pa.Table.from_arrays(columns, schema=schema.QUARANTINE))

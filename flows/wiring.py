@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from trial.config import Trial
 from trial.errors import ConfigError, Denied
@@ -78,35 +77,21 @@ def _sagemaker(endpoint: Any, trial: Trial, now: datetime, stack: contextlib.Exi
 
 
 def _google(endpoint: Any, trial: Trial, now: datetime, stack: contextlib.ExitStack) -> Any:
-    import grpc
-    from google.auth.exceptions import DefaultCredentialsError
-    from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
-    from google.cloud.logging_v2.services.logging_service_v2.transports import LoggingServiceV2GrpcTransport
-    from google.cloud.monitoring_v3.services.metric_service import MetricServiceClient
-    from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
+    from google.auth.exceptions import GoogleAuthError
 
-    from collectors.google_api import Clients
+    from collectors.google_api import connect
 
-    address = endpoint.api_endpoint
-    if address and address.startswith("http://"):
-        # api_endpoint alone makes the client try TLS, and hang: a plain channel is what a server on loopback speaks.
-        channel = stack.enter_context(grpc.insecure_channel(urlsplit(address).netloc))
-        logging = LoggingServiceV2Client(transport=LoggingServiceV2GrpcTransport(channel=channel))
-        monitoring = MetricServiceClient(transport=MetricServiceGrpcTransport(channel=channel))
-        return Clients(logging=logging, monitoring=monitoring)
-    options = {"api_endpoint": address} if address else None
     try:
-        logging = LoggingServiceV2Client(client_options=options)
-        monitoring = MetricServiceClient(client_options=options)
-    except DefaultCredentialsError as exc:
+        made = connect(endpoint.api_endpoint)
+    except GoogleAuthError as exc:
         raise Denied(
             "no Google credentials found",
             where=f"endpoint {endpoint.name}",
             do="Run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS",
         ) from exc
-    stack.callback(logging.transport.close)
-    stack.callback(monitoring.transport.close)
-    return Clients(logging=logging, monitoring=monitoring)
+    stack.callback(made.logging.transport.close)
+    stack.callback(made.monitoring.transport.close)
+    return made
 
 
 def _http(base_url: str, key: str, stack: contextlib.ExitStack) -> Any:

@@ -66,6 +66,7 @@ class DaySummary:
         noticed: of these, a cold wait pushed the caller over the SLO.
         noticed_unknown: of these, where that cannot be known.
         synthetic, aborted, incomplete, quarantined: requests outside the denominator, each counted apart.
+        other_requests: requests that are no inference (health checks, refused callers), which the provider counts all the same.
         statuses, cold_reasons: counts by value, over the denominator.
         sketches: by column, "latency_ms.cold" and "latency_ms.warm" split by coldness.
         by_model: per model name, counts "requests", "cold_hits", "unknown", "gpu_us", "input_tokens", "output_tokens".
@@ -89,6 +90,7 @@ class DaySummary:
     aborted: int = 0
     incomplete: int = 0
     quarantined: int = 0
+    other_requests: int = 0
     statuses: Mapping[str, int] = field(default_factory=dict)
     cold_reasons: Mapping[str, int] = field(default_factory=dict)
     sketches: Mapping[str, Sketch] = field(default_factory=dict)
@@ -113,7 +115,7 @@ class DaySummary:
     @property
     def seen(self) -> int:
         """All requests the logs show, in or out of the denominator: what the provider's own counter counts."""
-        return self.requests + self.synthetic + self.aborted + self.incomplete + self.quarantined
+        return self.requests + self.synthetic + self.aborted + self.incomplete + self.quarantined + self.other_requests
 
     @property
     def completeness(self) -> float | None:
@@ -208,6 +210,7 @@ _ADDED = (
     "aborted",
     "incomplete",
     "quarantined",
+    "other_requests",
 )
 
 

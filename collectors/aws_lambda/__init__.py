@@ -7,5 +7,6 @@ from collectors.aws_lambda.fetch import Clients, fetch, fetch_usage
 from collectors.aws_lambda.parse import parse
 
 SOURCES = ("cloudwatch-logs",)
+COUNTED_BY_PROVIDER: frozenset[str] = frozenset()
 
-__all__ = ["SOURCES", "Clients", "assemble", "fetch", "fetch_usage", "parse"]
+__all__ = ["COUNTED_BY_PROVIDER", "SOURCES", "Clients", "assemble", "fetch", "fetch_usage", "parse"]

@@ -6,5 +6,6 @@ from collectors.runpod.parse import parse
 from collectors.runpod.usage import fetch_usage
 
 SOURCES = ("handler-lines",)
+COUNTED_BY_PROVIDER: frozenset[str] = frozenset()
 
-__all__ = ["SOURCES", "Clients", "assemble", "fetch", "fetch_usage", "parse"]
+__all__ = ["COUNTED_BY_PROVIDER", "SOURCES", "Clients", "assemble", "fetch", "fetch_usage", "parse"]

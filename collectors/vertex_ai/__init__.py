@@ -6,5 +6,6 @@ from collectors.vertex_ai.fetch import fetch, fetch_usage
 from collectors.vertex_ai.parse import parse
 
 SOURCES = ("cloud-logging",)
+COUNTED_BY_PROVIDER: frozenset[str] = frozenset()
 
-__all__ = ["SOURCES", "Clients", "assemble", "connect", "fetch", "fetch_usage", "parse"]
+__all__ = ["COUNTED_BY_PROVIDER", "SOURCES", "Clients", "assemble", "connect", "fetch", "fetch_usage", "parse"]

@@ -1,0 +1,9 @@
+"""Logs already on disk: what the vendors' own export commands and consoles write, and our own columns."""
+
+from collectors.export.dispatch import assemble, parse
+from collectors.export.fetch import Clients, fetch, fetch_usage
+
+SOURCES = ("export",)
+COUNTED_BY_PROVIDER: frozenset[str] = frozenset()
+
+__all__ = ["COUNTED_BY_PROVIDER", "SOURCES", "Clients", "assemble", "fetch", "fetch_usage", "parse"]
