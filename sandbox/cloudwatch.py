@@ -86,9 +86,10 @@ class _Json:
         return Response(status=exc.status, body=body, headers=headers)
 
 
-class _Cbor:
-    _HEADERS = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
+_CBOR_HEADERS = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
 
+
+class _Cbor:
     @staticmethod
     def read(body: bytes) -> Mapping[str, Any]:
         try:
@@ -96,14 +97,14 @@ class _Cbor:
         except ValueError as exc:
             raise ApiError("SerializationException", str(exc)) from exc
 
-    @classmethod
-    def answer(cls, result: dict[str, Any]) -> Response:
-        return Response(body=cbor.dumps(result), headers=cls._HEADERS)
+    @staticmethod
+    def answer(result: dict[str, Any]) -> Response:
+        return Response(body=cbor.dumps(result), headers=_CBOR_HEADERS)
 
-    @classmethod
-    def error(cls, exc: ApiError) -> Response:
+    @staticmethod
+    def error(exc: ApiError) -> Response:
         body = cbor.dumps({"__type": f"com.amazonaws.cloudwatch#{exc.code}", "message": exc.message})
-        return Response(status=exc.status, body=body, headers={**cls._HEADERS, "x-amzn-query-error": f"{exc.code};Sender"})
+        return Response(status=exc.status, body=body, headers={**_CBOR_HEADERS, "x-amzn-query-error": f"{exc.code};Sender"})
 
 
 @contextlib.contextmanager

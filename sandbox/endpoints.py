@@ -77,7 +77,7 @@ def _cloud_run(plan, history, calendar, cases, rates, rng) -> Endpoint:
 
 
 def _runpod(plan, history, calendar, cases, rates, rng) -> Endpoint:
-    written = logs_runpod.write(plan, history, calendar=calendar, cases=cases, rng=rng("logs"))
+    written = logs_runpod.write(plan, history, calendar=calendar, rng=rng("logs"))
     events = deliver(written.events, calendar=calendar, cases=cases, rng=rng("delivery"))
     hours = bills.billed_seconds(history.workers)
     bill = bills.runpod_bill(hours, calendar=calendar, rates=rates)

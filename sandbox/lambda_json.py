@@ -50,7 +50,7 @@ def traceback(at_us: int, request_id: str) -> str:
     return _line({**record, "stackTrace": ['  File "/var/task/app.py", line 41']})
 
 
-def runtime_exited(at_us: int, request_id: str) -> str:
+def runtime_exited(_at_us: int, request_id: str) -> str:
     # Written by the runtime interface, not by the function's logger: plain text in a JSON stream.
     return f"RequestId: {request_id} Error: Runtime exited with error: signal: killed\nRuntime.ExitError\n"
 

@@ -11,21 +11,21 @@ from sandbox.lambda_report import Report
 _ARN = "arn:aws:lambda:us-east-1::runtime:5d1c1b0f9f6a4d6e8a5b2c7e9d3f1a0b4c6d8e2f7a9b1c3d5e7f9a0b2c4d6e8f"
 
 
-def init_start(at_us: int, kind: str, version: str) -> str:
+def init_start(_at_us: int, _kind: str, _version: str) -> str:
     return f"INIT_START Runtime Version: python:3.12.v38\tRuntime Version ARN: {_ARN}\n"
 
 
-def extension_line(at_us: int) -> str:
+def extension_line(_at_us: int) -> str:
     return "EXTENSION\tName: telemetry-agent\tState: Ready\tEvents: [SHUTDOWN, INVOKE]\n"
 
 
-def init_report(at_us: int, duration_us: int, kind: str, phase: str, status: str) -> str:
+def init_report(_at_us: int, duration_us: int, _kind: str, phase: str, status: str) -> str:
     end = f"\tPhase: {phase}\tStatus: {status}" if status != "success" else f"\tPhase: {phase}"
     error = "\tError Type: Runtime.Unknown" if status == "error" else ""
     return f"INIT_REPORT Init Duration: {duration_us / MS:.2f} ms{end}{error}\n"
 
 
-def restore_start(version: str) -> str:
+def restore_start() -> str:
     return f"RESTORE_START Runtime Version: python:3.12.v38\tRuntime Version ARN: {_ARN}\n"
 
 
@@ -33,7 +33,7 @@ def restore_report(duration_us: int) -> str:
     return f"RESTORE_REPORT Restore Duration: {duration_us / MS:.2f} ms\n"
 
 
-def start(at_us: int, request_id: str, version: str) -> str:
+def start(_at_us: int, request_id: str, version: str) -> str:
     return f"START RequestId: {request_id} Version: {version}\n"
 
 
@@ -47,11 +47,11 @@ def traceback(at_us: int, request_id: str) -> str:
     )
 
 
-def runtime_exited(at_us: int, request_id: str) -> str:
+def runtime_exited(_at_us: int, request_id: str) -> str:
     return f"RequestId: {request_id} Error: Runtime exited with error: signal: killed\nRuntime.ExitError\n"
 
 
-def end(at_us: int, request: Served) -> str:
+def end(_at_us: int, request: Served) -> str:
     return f"END RequestId: {request.request_id}\n"
 
 

@@ -14,8 +14,9 @@ from trial.handler_line import MARK, VERSION
 SILENT = frozenset(("timeout", "crash", "out-of-memory", "killed", "aborted"))
 
 
-def has_line(request: Served) -> bool:
-    return request.fate not in SILENT
+def has_line(request: Served, worker: Worker) -> bool:
+    """Whether the handler printed its line; the version before the trial, whose environment outlived it, had none."""
+    return request.fate not in SILENT and worker.reason != "mid_stream"
 
 
 def handler_object(plan: Plan, request: Served, worker: Worker, *, instance: str) -> dict[str, Any]:

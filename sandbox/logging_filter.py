@@ -45,7 +45,7 @@ def compile_filter(text: str) -> Filter:
         FilterError
     """
     parser = _Parser(text)
-    test = parser.expression() if parser.tokens else lambda entry: True
+    test = parser.expression() if parser.tokens else lambda _entry: True
     if parser.tokens:
         raise FilterError(f"unexpected {parser.tokens[0][1]!r}")
     begin, end = parser.bounds if not parser.disjunctive else (0, 1 << 62)

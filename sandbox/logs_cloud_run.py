@@ -103,7 +103,7 @@ class _Writer:
         at = request.ended_us + int(self.rng.uniform(1, 5) * MS)
         for extra, broken in self._own_lines(request):
             self._entry("stdout", at - 2 * MS, worker, {"textPayload": extra}, broken=broken)
-        if has_line(request):
+        if has_line(request, worker):
             line = handler_object(self.plan, request, worker, instance=worker.id)
             self._entry("stdout", at, worker, {"jsonPayload": line})
         if "stderr" in request.arrival.cases:

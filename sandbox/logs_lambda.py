@@ -42,7 +42,8 @@ def write(
     reports: dict[int, Report] = {}
     for worker in history.workers:
         number = max(i for i, (begin, _) in enumerate(versions) if begin <= worker.started_us or i == 0)
-        stream = _Stream(plan, worker, version=str(12 + number), style=versions[number][1], cases=cases, rng=rng)
+        old = worker.reason == "mid_stream"
+        stream = _Stream(plan, worker, version="11" if old else str(12 + number), style=versions[number][1], cases=cases, rng=rng)
         stream.start_up()
         for request in served[worker.number]:
             reports[request.number] = report_of(request, worker, memory_mb=memory_mb, rng=rng, snapstart=stream.style == "snapstart")
@@ -73,7 +74,7 @@ class _Stream:
             return
         kind = "provisioned-concurrency" if worker.reason == "provisioned" else "on-demand"
         if self.style == "snapstart":
-            self._put(worker.started_us, lambda_text.restore_start(self.version))
+            self._put(worker.started_us, lambda_text.restore_start())
             self._put(worker.ready_us - 5 * MS, lambda_text.restore_report(worker.start_up_us - 8 * MS))
             return
         self._put(worker.started_us, say.init_start(worker.started_us, kind, self.version))
@@ -90,7 +91,7 @@ class _Stream:
         end = request.ended_us
         if request.fate == "killed":
             return
-        if has_line(request):
+        if has_line(request, self.worker):
             self._handler_line(request, end)
         if request.fate in ("crash", "out-of-memory"):
             self._put(end, say.runtime_exited(end, request.request_id))

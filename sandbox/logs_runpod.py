@@ -44,7 +44,7 @@ class RunpodLogs:
     jobs: dict[str, Job]
 
 
-def write(plan: Plan, history: History, *, calendar: Calendar, cases: frozenset[str], rng: np.random.Generator) -> RunpodLogs:
+def write(plan: Plan, history: History, *, calendar: Calendar, rng: np.random.Generator) -> RunpodLogs:
     workers = {w.number: w for w in history.workers}
     events: list[Event] = []
     console: dict[str, list[tuple[int, str]]] = defaultdict(list)

@@ -14,7 +14,8 @@ from sandbox.plans import Plan
 from sandbox.traffic import burst_start
 from trial.calendar import Calendar
 
-PING_EVERY = 8 * MINUTE
+# Inside the idle time-out of Lambda and Cloud Run, far outside RunPod's.
+PING_EVERY = {"aws-lambda": 3 * MINUTE, "cloud-run": 3 * MINUTE, "runpod": 8 * MINUTE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +48,10 @@ _PER_DAY: dict[str, dict[str, tuple[float, str]]] = {
     },
     "cloud-run": {
         "aborted": (3.0, "burst"),
-        "labels-missing": (0.5, "alone"),
-        "short-reason": (1.0, "alone"),
-        "probe-failed": (0.5, "alone"),
-        "exit": (0.5, "alone"),
+        "labels-missing": (0.5, "first"),
+        "short-reason": (1.0, "first"),
+        "probe-failed": (0.5, "first"),
+        "exit": (0.5, "apart"),
         "stderr": (5.0, "any"),
         "half-json": (1.0, "any"),
         "garbage": (1.0, "any"),
@@ -72,18 +73,21 @@ def plant(plan: Plan, times: Sequence[int], *, calendar: Calendar, cases: frozen
     usable = [i for i, t in enumerate(times) if t < last_version]
     for name, (per_day, where) in _PER_DAY[plan.platform].items():
         spots = [i for i in _spots(plan, times, where, calendar) if i in marks or i < len(usable)]
-        spots = [i for i in spots if i not in marks]
+        # The first arrival is the one an environment older than its logs serves.
+        spots = [i for i in spots if i and i not in marks]
         if name not in switched or not spots:
             continue
         count = min(len(spots), max(1, round(per_day * calendar.days)))
         for spot in rng.choice(len(spots), size=count, replace=False):
             marks[spots[int(spot)]] = {name}
     arrivals = [Arrival(at_us=t, cases=frozenset(marks.get(i, ()))) for i, t in enumerate(times)]
-    prestarts = _prestarts(plan, times, calendar, cases, rng, before=last_version)
+    # An instance started ahead meets a request on which nothing else is planted.
+    free = [t if i not in marks else -1 for i, t in enumerate(times)]
+    prestarts = _prestarts(plan, free, calendar, cases, rng, before=last_version)
     if "across-midnight" in cases:
         arrivals.extend(_across_midnight(plan, calendar))
     if "keep-warm" in cases:
-        arrivals.extend(Arrival(at_us=t, kind="ping") for t in _pings(calendar))
+        arrivals.extend(Arrival(at_us=t, kind="ping") for t in _pings(plan, calendar))
     return Planted(arrivals=tuple(sorted(arrivals, key=lambda a: a.at_us)), prestarts=tuple(prestarts))
 
 
@@ -119,6 +123,10 @@ def _spots(plan: Plan, times: Sequence[int], where: str, calendar: Calendar) -> 
         inside = [i for i, t in enumerate(times) if begin <= t < begin + 3 * HOUR]
         return inside + list(range(0, len(times), 5))
     idle = int((plan.idle_timeout_s + plan.timeout_s + 60) * SECOND) if plan.platform != "runpod" else 45 * SECOND
+    if where == "apart":
+        return [i for i in range(1, len(times) - 1) if times[i] - times[i - 1] > 15 * SECOND and times[i + 1] - times[i] > 30 * SECOND]
+    if where == "first":
+        return [i for i in range(1, len(times)) if times[i] - times[i - 1] > idle]
     if where == "alone":
         # Nobody for so long before it that no worker can be alive, and nobody right after it.
         return [i for i in range(1, len(times) - 1) if times[i] - times[i - 1] > idle and times[i + 1] - times[i] > 60 * SECOND]
@@ -131,7 +139,7 @@ def _spots(plan: Plan, times: Sequence[int], where: str, calendar: Calendar) -> 
 
 def _quiet(times: Sequence[int], *, least: int, most: int) -> list[int]:
     """Arrivals that come after a pause of `least` to `most` microseconds."""
-    return [times[i] for i in range(1, len(times)) if least < times[i] - times[i - 1] < most]
+    return [times[i] for i in range(1, len(times)) if times[i - 1] > 0 and least < times[i] - times[i - 1] < most]
 
 
 def _prestarts(
@@ -183,9 +191,9 @@ def _across_midnight(plan: Plan, calendar: Calendar) -> list[Arrival]:
     return found
 
 
-def _pings(calendar: Calendar) -> list[int]:
+def _pings(plan: Plan, calendar: Calendar) -> list[int]:
     times = []
     for day in calendar.all_days():
-        first = _midnight(calendar, day) + 7 * HOUR
-        times += range(first, first + 12 * HOUR, PING_EVERY)
+        first = _midnight(calendar, day) + 9 * HOUR
+        times += range(first, first + 3 * HOUR, PING_EVERY[plan.platform])
     return times

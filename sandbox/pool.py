@@ -126,6 +126,8 @@ class Pool:
         boot = int(plan.boot_ms * MS * self._rng.lognormal(0.0, 0.18))
         load = int(plan.load_ms * MS * self._rng.lognormal(0.0, 0.22))
         start_up = min(boot + load, INIT_LIMIT_US - SECOND) if plan.platform == "aws-lambda" else boot + load
+        if "lazy-load" in cases:
+            start_up = boot
         if "init-timeout" in cases:
             start_up = INIT_LIMIT_US + int(self._rng.uniform(11, 16) * SECOND)
         if "init-error" in cases:
@@ -202,15 +204,15 @@ class Pool:
         plan = self._plan
         service = max(20 * MS, int(plan.service_ms * MS * self._rng.lognormal(0.0, plan.service_sigma)))
         tokens = (int(self._rng.integers(80, 900)), int(self._rng.integers(20, 260)))
-        first, fate, load, reinit = live.fresh or live.needs_reinit, "ok", 0, 0
-        if live.reason == "resumed" and live.fresh:
-            first = False
+        fate, load, reinit = "ok", 0, 0
+        # A resumed worker, and one that is older than its logs, had served before.
+        first = live.needs_reinit or (live.fresh and live.reason not in ("resumed", "mid_stream"))
         if live.needs_reinit:
             reinit = int(plan.boot_ms * MS * 0.6) + int(plan.load_ms * MS * self._rng.lognormal(0.0, 0.2))
             cold, waited, reason, live.needs_reinit = True, True, "reinit", False
         # The rolled-out or prestarted instance whose handler loads the model lazily is what makes its first request wait.
         if "lazy-load" in live.cases and live.fresh:
-            load = int(plan.load_ms * MS * self._rng.uniform(0.6, 0.9))
+            load = int(plan.load_ms * MS * self._rng.uniform(1.0, 1.3))
             if not cold or not waited:
                 cold, waited, reason = True, True, "lazy_load"
         live.fresh = False

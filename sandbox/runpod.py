@@ -82,7 +82,7 @@ class Runpod:
         )
         return _json(answer)
 
-    def _gpus(self, request: Request) -> Response:
+    def _gpus(self, _request: Request) -> Response:
         hourly = float(round(self._rate * 3600, 2))
         gpu = {
             "id": GPU,
@@ -97,7 +97,7 @@ class Runpod:
         }
         return _json({"gpus": [gpu]})
 
-    def _settings(self, request: Request, endpoint_id: str) -> Response:
+    def _settings(self, _request: Request, endpoint_id: str) -> Response:
         self._known(endpoint_id)
         base = f"https://api.runpod.ai/v2/{endpoint_id}"
         return _json(
@@ -132,7 +132,7 @@ class Runpod:
             }
         )
 
-    def _releases(self, request: Request, endpoint_id: str) -> Response:
+    def _releases(self, _request: Request, endpoint_id: str) -> Response:
         self._known(endpoint_id)
         alive = len(self._alive())
         release = {
@@ -148,7 +148,7 @@ class Runpod:
         rollout = {"inProgress": False, "workersOnLatest": alive, "workersTotal": alive, "percentOnLatest": 100 if alive else 0}
         return _json({"endpointVersion": 1, "rollout": rollout, "releases": [release]})
 
-    def _workers(self, request: Request, endpoint_id: str) -> Response:
+    def _workers(self, _request: Request, endpoint_id: str) -> Response:
         self._known(endpoint_id)
         now, rows = self._clock.us, []
         summary = dict.fromkeys(("running", "idle", "initializing", "throttled", "unhealthy"), 0)
@@ -194,7 +194,7 @@ class Runpod:
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no", **_QUOTA, **_POLICY}
         return Response(body=_events(numbered), headers=headers)
 
-    def _status(self, request: Request, endpoint_id: str, job_id: str) -> Response:
+    def _status(self, _request: Request, endpoint_id: str, job_id: str) -> Response:
         self._known(endpoint_id)
         job, now = self._endpoint.jobs.get(job_id), self._clock.us
         if job is None or now < job.arrived_us or now > job.ended_us + JOB_KEPT_US:
@@ -207,7 +207,7 @@ class Runpod:
             answer |= {"error": "prompt too long"} if job.failed else {"output": {"summary": "..."}}
         return _json(answer)
 
-    def _health(self, request: Request, endpoint_id: str) -> Response:
+    def _health(self, _request: Request, endpoint_id: str) -> Response:
         self._known(endpoint_id)
         now = self._clock.us
         jobs = list(self._endpoint.jobs.values())

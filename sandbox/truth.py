@@ -78,7 +78,8 @@ def day_truths(
     for request in history.requests:
         day = day_of_request(plan, request, calendar)
         if day in counts:
-            _count_request(counts[day], request)
+            worker = history.workers[request.worker] if request.worker is not None else None
+            _count_request(counts[day], request, printed=worker is not None and has_line(request, worker))
         # Cloud Run counts a request when it ends, Lambda when it is taken.
         counted = calendar.day_of(to_datetime(request.ended_us if plan.platform == "cloud-run" else request.taken_us))
         if counted in provider:
@@ -104,14 +105,14 @@ def day_truths(
     }
 
 
-def _count_request(count: dict[str, int], request: Served) -> None:
+def _count_request(count: dict[str, int], request: Served, *, printed: bool) -> None:
     if request.fate == "aborted":
         count["aborted"] += 1
         return
     if request.fate == "killed" or "cut-report" in request.arrival.cases:
         count["incomplete"] += 1
         return
-    gpu_us = request.gpu_us if has_line(request) and "cut-line" not in request.arrival.cases else 0
+    gpu_us = request.gpu_us if printed and "cut-line" not in request.arrival.cases else 0
     if request.arrival.kind == "ping":
         count["synthetic"] += 1
         count["synthetic_gpu_us"] += gpu_us
