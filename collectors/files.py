@@ -49,6 +49,7 @@ class Source:
     modified_at: datetime | None
     filesystem: Any = None
     path: str = ""
+    size: int = 0
 
     def open(self) -> BinaryIO:
         """
@@ -154,7 +155,7 @@ def _damaged(exc: Exception, where: str) -> SourceError:
 
 
 def _decompressed(raw: Any) -> BinaryIO:
-    stream = io.BufferedReader(_Rejoined(raw.read(4), raw), _CHUNK)
+    stream: Any = io.BufferedReader(_Rejoined(raw.read(4), raw), _CHUNK)
     # Firehose packs CloudWatch's gzip into gzip of its own, so a second layer is looked for.
     for _ in range(2):
         head = stream.peek(4)[:4]
@@ -175,8 +176,9 @@ class _Rejoined(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._head[: len(buffer)] if self._head else self._rest.read(len(buffer))
-        self._head = self._head[len(data) :] if self._head else b""
+        # The head and what follows together: a peek at the stream is one such read, and should show more than four bytes.
+        data = self._head + self._rest.read(len(buffer) - len(self._head))
+        self._head = b""
         buffer[: len(data)] = data
         return len(data)
 
@@ -212,7 +214,7 @@ class _Owning(io.RawIOBase):
 class _Zstd:
     """Frames one after the other. The library's own reader takes data that breaks off for its end, and says nothing."""
 
-    def __init__(self, raw: io.BufferedReader) -> None:
+    def __init__(self, raw: Any) -> None:
         self._raw, self._rest = raw, b""
         self._frame: zstandard.ZstdDecompressionObj | None = None
 
@@ -237,12 +239,16 @@ class _Zstd:
 
 def _local(pattern: str, folder: Path) -> list[Source]:
     full = str(folder / Path(pattern).expanduser())
-    paths = [Path(p) for p in globbing.glob(full, recursive=True)] or ([Path(full)] if Path(full).is_file() else [])
-    return [
-        Source(name=str(path), path=str(path), modified_at=datetime.fromtimestamp(path.stat().st_mtime, UTC))
-        for path in paths
-        if path.is_file()
-    ]
+    paths = [Path(p) for p in globbing.glob(full, recursive=True)] or [Path(full)]
+    sources = []
+    for path in paths:
+        if path.is_file():
+            about = path.stat()
+            # Named as trial.toml sees it, so that a trial's folder can move without its lines becoming others.
+            name = str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+            at = datetime.fromtimestamp(about.st_mtime, UTC)
+            sources.append(Source(name=name, path=str(path), modified_at=at, size=about.st_size))
+    return sources
 
 
 def _remote(pattern: str) -> list[Source]:
@@ -264,7 +270,7 @@ def _remote(pattern: str) -> list[Source]:
         raise _file_error(exc, pattern) from exc
     wanted = path + rest[len(base) :]
     return [
-        Source(name=f"{scheme}://{info.path}", path=info.path, modified_at=info.mtime, filesystem=filesystem)
+        Source(name=f"{scheme}://{info.path}", path=info.path, modified_at=info.mtime, filesystem=filesystem, size=info.size or 0)
         for info in infos
         if info.type == fs.FileType.File and fnmatch(info.path, wanted)
     ]
