@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from collectors.aws_lambda import billing
 from collectors.aws_lambda.facts import Init, Report
 from trial.records import Cold
 
@@ -109,10 +110,14 @@ def judge(seen: Evidence) -> Judgement:
         return WARM
     if init is not None or report.init_ms is not None or report.restore_ms is not None:
         return _lazily_loaded(seen, _initialised(seen, init or InitSeen()))
+    gap_ms = billing.unexplained_gap_ms(report)
+    if gap_ms is not None:
+        return Judgement("cold", "billed_gap", None) if seen.provisioned else Judgement("cold", "billed_gap", True, wait_ms=gap_ms)
     if seen.first:
         if seen.handler_cold is None:
             return Judgement("unknown", "mid_stream")
-        return Judgement("cold", "handler_flag", True) if seen.handler_cold else WARM
+        # The first request of its process; when that began, and so whether anybody waited, lies before what was read.
+        return Judgement("cold", "handler_flag", None) if seen.handler_cold else WARM
     if seen.reset == "reset" and (seen.handler_cold is not False or _excess_ms(seen) > EXCESS_NOISE_MS):
         return Judgement("cold", "reinit", True, inside=True)
     if seen.handler_cold:
@@ -171,16 +176,14 @@ def _unreported(seen: Evidence, reason: str, init_ms: float | None, span_ms: flo
 
 def _lazily_loaded(seen: Evidence, judged: Judgement) -> Judgement:
     """
-    A model load that outlasts the initialisation and fits into Duration happened inside the request, and its caller waited.
+    A model load that fits into the request happened inside it, and its caller waited, whoever waited for the initialisation.
 
-    A shorter one may have been part of the initialisation; then the platform's evidence stands.
+    One longer than the request must have been part of the initialisation; then the platform's evidence stands.
     """
     load_ms, duration_ms = seen.load_ms, seen.report.duration_ms
-    if not load_ms or judged.inside or duration_ms is None:
+    if not load_ms or judged.inside or duration_ms is None or load_ms > duration_ms + 1:
         return judged
-    if load_ms > (judged.init_ms or 0.0) and load_ms <= duration_ms + 1:
-        return judged._replace(reason="lazy_load", waited=True)
-    return judged
+    return judged._replace(reason="lazy_load", waited=True)
 
 
 def began(seen: Evidence) -> datetime:
