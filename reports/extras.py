@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from analysis.break_even import BreakEven
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportExtras:
@@ -21,7 +23,7 @@ class ReportExtras:
         quarantine: one row per endpoint, day and rule: "endpoint", "day", "rule", "rows".
         versions: of Fortnight, Python and the libraries the numbers depend on.
         hashes: names of stored things to their sha256 (the head of the hash chain, the price book, trial.toml).
-        break_even: by endpoint, points of its modelled cost over traffic: "requests_per_day", "usd_per_day", "low", "high".
+        break_even: one per endpoint and dedicated option, with the curves around the crossing.
         bursts: "endpoint", "start", "minutes", "requests", "peak_per_minute", "cold_hits", "peak_concurrency".
         hourly: by endpoint, one list of 24 request counts (local hours) per complete day.
         operations: by endpoint, what could be measured of the effort of running it: "deployments", "handler_line_share",
@@ -35,7 +37,7 @@ class ReportExtras:
     quarantine: Sequence[Mapping[str, Any]] | None = None
     versions: Mapping[str, str] | None = None
     hashes: Mapping[str, str] | None = None
-    break_even: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
+    break_even: Sequence[BreakEven] | None = None
     bursts: Sequence[Mapping[str, Any]] | None = None
     hourly: Mapping[str, Sequence[Sequence[int]]] | None = None
     operations: Mapping[str, Mapping[str, Any]] | None = None

@@ -10,6 +10,7 @@ from trial.records import Estimate
 
 NOT_KNOWN = "not known"
 _NBSP = "\u00a0"
+_TIMES = "\u00d7"
 
 DECISIONS: Mapping[str, str] = {
     "stay-serverless": "Stay serverless",
@@ -95,7 +96,7 @@ def count(value: float | None) -> str:
 
 
 def ratio(value: float | None) -> str:
-    return NOT_KNOWN if value is None else f"{value:.2f}×" if value < 10 else f"{value:,.0f}×"
+    return NOT_KNOWN if value is None else f"{value:.2f}{_TIMES}" if value < 10 else f"{value:,.0f}{_TIMES}"
 
 
 def day(value: date | None) -> str:

@@ -86,7 +86,7 @@ def _context(result: TrialResult, *, config: Trial, extras: ReportExtras, figure
         "cheapest": sentences.cheapest(result, config),
         "disagreements": sentences.disagreements(result),
         "certainty": sentences.certainty(result, config),
-        "turning_points": sentences.turning_points(result),
+        "turning_points": sentences.turning_points(result, break_even=extras.break_even or ()),
         "glance": evidence.glance(result, confidence=rule.confidence),
         "whatifs": whatif_table([w for e in ends for w in e.whatifs], {}),
         "replayed": [w for e in ends for w in e.whatifs if w.residual_points is not None],

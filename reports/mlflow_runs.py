@@ -20,6 +20,19 @@ from trial.results import DedicatedCost, EndpointResult, TrialResult, WhatIf
 QUANTILES = (("gpu_ms", (0.5, 0.95)), ("queue_ms", (0.95,)), ("init_ms", (0.5,)), ("load_ms", (0.5,)), ("handler_ms", (0.5,)))
 SPLIT_QUANTILES = (("latency_ms", (0.5, 0.95, 0.99)), ("ttft_ms", (0.5, 0.95)))
 
+SETTINGS = (
+    "gpu",
+    "model",
+    "region",
+    "price",
+    "idle_timeout_s",
+    "min_workers",
+    "concurrency",
+    "provisioned_concurrency",
+    "instances",
+    "replicas",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -41,7 +54,6 @@ class WantedRun:
 
     Args:
         key: tells it from all other runs of the tracking store.
-        parent: the key of the run it is nested under.
         params: cannot be changed once logged: others make another run.
         tags: may change with every day.
         tables: file name to text, logged as artifacts.
@@ -51,7 +63,6 @@ class WantedRun:
     key: str
     name: str
     kind: str
-    parent: str | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
@@ -65,14 +76,14 @@ class WantedRun:
 
 
 def wanted_runs(result: TrialResult, *, config: Trial) -> list[WantedRun]:
-    """Endpoints first, each followed by its settings; then the dedicated options."""
+    """Endpoints first, then the dedicated options, then the settings replayed; all side by side, for MLflow hides what is nested."""
     runs = []
     for index, e in enumerate(result.endpoints):
         points = series(e, calendar=config.calendar, confidence=config.trial.confidence)
-        run = _endpoint_run(e, points, config=config, colour=SERIES[index % len(SERIES)])
-        runs.append(run)
-        runs.extend(_whatif_run(w, config=config, parent=run.key, last=points[-1].day if points else None) for w in e.whatifs)
+        runs.append(_endpoint_run(e, points, config=config, colour=SERIES[index % len(SERIES)]))
     runs.extend(_dedicated_run(d, result, config=config) for d in result.dedicated)
+    for e in result.endpoints:
+        runs.extend(_whatif_run(w, config=config, last=e.days[-1].day if e.days else None) for w in e.whatifs)
     return runs
 
 
@@ -103,7 +114,7 @@ def _endpoint_run(e: EndpointResult, points: tuple[DayPoint, ...], *, config: Tr
         kind="endpoint",
         params=_params(config, e.endpoint, platform=e.platform),
         tags=tags,
-        steps=tuple(_step(p.number, p.day, _day_metrics(p, e), config=config) for p in points),
+        steps=tuple(_step(p.number, p.day, _day_metrics(p), config=config) for p in points),
         tables={"days.csv": _day_table(e, points).to_csv(), "days.json": json.dumps(of_days, indent=1, sort_keys=True) + "\n"},
         dataset=(f"{e.endpoint} days", sha, profile),
     )
@@ -120,24 +131,13 @@ def _params(config: Trial, endpoint: str, *, platform: str) -> dict[str, str]:
         "confidence": rule.confidence,
     }
     if found is not None:
-        for name in (
-            "gpu",
-            "model",
-            "region",
-            "price",
-            "idle_timeout_s",
-            "min_workers",
-            "concurrency",
-            "provisioned_concurrency",
-            "instances",
-            "replicas",
-        ):
-            values[name] = getattr(found, name, None)
+        values.update({name: getattr(found, name, None) for name in SETTINGS})
         values.update(found.resources.model_dump())
-    return {k: str(v) for k, v in values.items() if v is not None}
+    # Every endpoint has every parameter: the compare page draws no axis over one that some runs lack.
+    return {k: "not set" if v is None else str(v) for k, v in values.items()}
 
 
-def _day_metrics(p: DayPoint, e: EndpointResult) -> dict[str, float | None]:
+def _day_metrics(p: DayPoint) -> dict[str, float | None]:
     day = p.summary
     values: dict[str, float | None] = {
         "requests": day.requests,
@@ -173,7 +173,7 @@ def _day_metrics(p: DayPoint, e: EndpointResult) -> dict[str, float | None]:
     return values
 
 
-def _whatif_run(w: WhatIf, *, config: Trial, parent: str, last: date | None) -> WantedRun:
+def _whatif_run(w: WhatIf, *, config: Trial, last: date | None) -> WantedRun:
     rate = w.cold_hit_rate
     metrics: dict[str, float | None] = {
         "requests": w.requests,
@@ -193,11 +193,10 @@ def _whatif_run(w: WhatIf, *, config: Trial, parent: str, last: date | None) -> 
         key=key(config, "what-if", w.endpoint, w.name),
         name=f"{w.endpoint}: {w.name}",
         kind="what-if",
-        parent=parent,
         params={"endpoint": w.endpoint, "setting": w.name, **{k: str(v) for k, v in w.settings.items()}},
-        tags={"meets_slo": meets},
-        # One point, at the last day replayed: what was replayed is the whole trial.
-        steps=(_step(config.calendar.number(last), last, metrics, config=config),) if last else (),
+        tags={"meets_slo": meets, "endpoint": w.endpoint},
+        # Step 0, for it is no day but the whole trial: MLflow then draws bars side by side.
+        steps=(_step(0, last, metrics, config=config),) if last else (),
     )
 
 
@@ -227,10 +226,10 @@ def _step(number: int, day: date, metrics: Mapping[str, float | None], *, config
 
 
 def _day_table(e: EndpointResult, points: tuple[DayPoint, ...]) -> Table:
-    names = list(dict.fromkeys(k for p in points for k in _day_metrics(p, e)))
+    names = list(dict.fromkeys(k for p in points for k in _day_metrics(p)))
     rows = []
     for p in points:
-        values = _day_metrics(p, e)
+        values = _day_metrics(p)
         rows.append((p.day.isoformat(), str(p.number), *("" if values.get(k) is None else f"{values[k]:.10g}" for k in names)))
     return Table(caption=f"Days of {e.endpoint}", columns=("day", "number", *names), rows=rows)
 

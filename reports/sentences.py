@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from analysis.break_even import BreakEven
 from reports import format as say
 from trial.config import Trial
 from trial.results import EndpointResult, TrialResult, WhatIf
@@ -71,8 +72,8 @@ def disagreements(result: TrialResult) -> list[Said]:
             said.append(
                 Said(
                     about=e.endpoint,
-                    text=f"the registered rule alone says “{say.DECISIONS[verdict.rule].lower()}” of these days; the evidence does not carry it"
-                    " to days like them.",
+                    text=f"the registered rule alone says “{say.DECISIONS[verdict.rule].lower()}” of these days; the evidence does not"
+                    " carry it to days like them.",
                 )
             )
         if e.cheapest is None:
@@ -106,20 +107,13 @@ def certainty(result: TrialResult, config: Trial) -> list[Said]:
         if not e.days:
             said.append(Said(about=e.endpoint, text="no complete day yet."))
             continue
-        interval = say.long_run(verdict.long_run)
-        side = _side(verdict.long_run.low, verdict.long_run.high, verdict.threshold)
-        after = f"{verdict.evidence} after {say.plural(verdict.days, 'day')}:"
-        if "%" in interval:
-            level, limit = say.set_share(config.trial.confidence), say.set_share(verdict.threshold)
-            start = f"{after} the {level} interval of the long-run rate is {interval}, {side} {limit}."
-        else:
-            start = f"{after} so few days cannot bound the long-run rate."
-        flags = f" Flagged: {say.listed([f.code for f in verdict.flags])}." if verdict.flags else ""
-        said.append(Said(about=e.endpoint, text=" ".join([start, *verdict.reasons[:2]]) + flags))
+        after = f"{verdict.evidence} after {say.plural(verdict.days, 'day')}."
+        flags = f"Flagged: {say.listed([f.code for f in verdict.flags])}." if verdict.flags else ""
+        said.append(Said(about=e.endpoint, text=" ".join(filter(None, [after, *(verdict.reasons[:2] or [_interval(e, config)]), flags]))))
     return said
 
 
-def turning_points(result: TrialResult) -> list[Said]:
+def turning_points(result: TrialResult, *, break_even: Sequence[BreakEven] = ()) -> list[Said]:
     """How far each verdict is from turning: in cold hits, in price, in traffic."""
     said = []
     option = min(result.dedicated, key=lambda d: d.usd_per_day, default=None)
@@ -135,23 +129,28 @@ def turning_points(result: TrialResult) -> list[Said]:
             parts.append(
                 f"{say.plural(1 - apart, 'cold hit')} more than the {say.count(verdict.cold_hits)} seen would put it over the threshold"
             )
-        here = e.cost.usd_per_day if e.cost else None
-        if option is not None and here:
-            factor = float(option.usd_per_day / here)
-            if factor >= 1:
-                parts.append(f"serverless would have to cost {say.ratio(factor)} as much a day before {option.name} is cheaper")
-            else:
-                parts.append(f"serverless would have to cost {say.ratio(factor)} what it does before it is cheaper than {option.name}")
-        if option is not None and (crossing := option.break_even_requests_per_day.get(e.endpoint)):
-            parts.append(
-                f"the two cost the same at {say.count(round(crossing))} requests a day (now {say.count(round(verdict.requests / len(e.days)))})"
-            )
-        said.append(Said(about=e.endpoint, text="; ".join(parts) + "."))
+        compared = min((b for b in break_even if b.endpoint == e.endpoint), key=lambda b: b.dedicated_usd, default=None)
+        if compared is not None:
+            parts += _turning_price(compared.flip_factor, compared.option)
+        elif option is not None and e.cost is not None and e.cost.usd_per_day:
+            parts += _turning_price(float(option.usd_per_day / e.cost.usd_per_day), option.name)
+        said.append(Said(about=e.endpoint, text="; ".join(parts) + "." + (f" {compared.sentence}" if compared else "")))
     return said
 
 
-def _side(low: float, high: float, threshold: float) -> str:
-    return "wholly above" if low > threshold else "wholly below" if high < threshold else "on both sides of"
+def _turning_price(factor: float | None, option: str) -> list[str]:
+    if factor is None:
+        return []
+    if factor >= 1:
+        return [f"serverless would have to cost {say.ratio(factor)} as much a day before {option} is cheaper"]
+    return [f"serverless would have to cost {say.ratio(factor)} of what it does to be cheaper than {option}"]
+
+
+def _interval(e: EndpointResult, config: Trial) -> str:
+    low, high, limit = e.verdict.long_run.low, e.verdict.long_run.high, e.verdict.threshold
+    side = "wholly above" if low > limit else "wholly below" if high < limit else "on both sides of"
+    level = say.set_share(config.trial.confidence)
+    return f"The {level} interval of the long-run rate is {say.percent_range(low, high)}, {side} {say.set_share(limit)}."
 
 
 def _setting(of: WhatIf) -> str:

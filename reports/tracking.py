@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reports import format as say
 from reports import sentences
-from reports.mlflow_runs import WantedRun, wanted_runs
+from reports.mlflow_runs import Step, WantedRun, wanted_runs
 from reports.mlflow_urls import compare_url, experiment_url, run_url
 from trial.config import Trial
 from trial.errors import StoreError
@@ -92,7 +92,9 @@ def _log(
     by_key: dict[str, str] = {}
     changed: list[str] = []
     wanted = wanted_runs(result, config=config)
-    for want in wanted:
+    # MLflow lists what started last first: a millisecond apart, runs stand in the order of trial.toml.
+    first_ms = int(config.calendar.window(config.trial.start).start.timestamp() * 1000)
+    for rank, want in enumerate(wanted):
         # A later trial under the same name stands beside the earlier one, and must be told from it in a legend.
         name = f"{want.name} ({config.trial.start})" if others else want.name
         tags = {
@@ -103,9 +105,7 @@ def _log(
             "fortnight.key": want.key,
         }
         tags |= {"mlflow.runName": name, "mlflow.source.name": "fortnight", "mlflow.user": "fortnight"}
-        if want.parent is not None:
-            tags["mlflow.parentRunId"] = by_key[want.parent]
-        run_id, touched = _upsert(client, experiment_id, want, tags=tags, found=known.get(want.key, []))
+        run_id, touched = _upsert(client, experiment_id, want, tags=tags, found=known.get(want.key, []), start_ms=first_ms - rank)
         touched |= _upload(client, run_id, want, artifacts if want.kind == "endpoint" else ())
         run_ids[name], by_key[want.key] = run_id, run_id
         changed += [name] if touched else []
@@ -132,7 +132,8 @@ def _experiment(client: MlflowClient, name: str, database: Path | None) -> str:
         return str(found.experiment_id)
     # Without a location of its own an experiment in a file store keeps artifacts under whatever folder the process ran in.
     location = (database.parent / "mlartifacts" / name).as_uri() if database is not None else None
-    return str(client.create_experiment(name, artifact_location=location))
+    # Without a kind MLflow greets with its pages for language-model agents.
+    return str(client.create_experiment(name, artifact_location=location, tags={"mlflow.experimentKind": "custom_model_development"}))
 
 
 def _sqlite_path(uri: str) -> Path | None:
@@ -151,7 +152,9 @@ def _all_runs(client: MlflowClient, experiment_id: str) -> list[Run]:
             return runs
 
 
-def _upsert(client: MlflowClient, experiment_id: str, want: WantedRun, *, tags: Mapping[str, str], found: list[Run]) -> tuple[str, bool]:
+def _upsert(
+    client: MlflowClient, experiment_id: str, want: WantedRun, *, tags: Mapping[str, str], found: list[Run], start_ms: int
+) -> tuple[str, bool]:
     """
     The id of the run that holds exactly what is wanted, and whether anything had to be written.
 
@@ -168,21 +171,20 @@ def _upsert(client: MlflowClient, experiment_id: str, want: WantedRun, *, tags: 
         stale = {k: v for k, v in tags.items() if keep.data.tags.get(k, "") != v}
         if new:
             client.set_tag(run_id, "fortnight.writing", "yes")
-            _log_steps(client, run_id, want, new)
+            _log_steps(client, run_id, new)
         for name, value in stale.items():
             client.set_tag(run_id, name, value)
         if new:
             client.delete_tag(run_id, "fortnight.writing")
         touched = bool(new or stale)
     else:
-        start = want.steps[0].at_ms if want.steps else None
         created = client.create_run(
-            experiment_id, start_time=start, run_name=tags["mlflow.runName"], tags={**tags, "fortnight.writing": "yes"}
+            experiment_id, start_time=start_ms, run_name=tags["mlflow.runName"], tags={**tags, "fortnight.writing": "yes"}
         )
         run_id, touched = created.info.run_id, True
         _log_params(client, run_id, want)
-        _log_steps(client, run_id, want, want.steps)
-        client.set_terminated(run_id, end_time=want.steps[-1].at_ms if want.steps else None)
+        _log_steps(client, run_id, want.steps)
+        client.set_terminated(run_id, end_time=max(start_ms, *(s.at_ms for s in want.steps)) if want.steps else start_ms)
         client.delete_tag(run_id, "fortnight.writing")
     for run in found:
         if run.info.run_id != run_id:
@@ -212,7 +214,7 @@ def _log_params(client: MlflowClient, run_id: str, want: WantedRun) -> None:
         client.log_inputs(run_id, [DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "trial"), InputTag("sha256", sha)])])
 
 
-def _log_steps(client: MlflowClient, run_id: str, want: WantedRun, steps: Iterable) -> None:
+def _log_steps(client: MlflowClient, run_id: str, steps: Iterable[Step]) -> None:
     from mlflow.entities import Metric
 
     metrics = [Metric(k, v, s.at_ms, s.number) for s in steps for k, v in s.metrics.items()]
@@ -269,7 +271,7 @@ def _describe(
         lines += ["", f"[The report]({run_url(base, experiment_id, next(iter(runs.values())), artifact=f'report/{page}')})"]
     lines += [
         "",
-        f"Steps are days of the trial; day 1 is {config.trial.start}. `kind` tells endpoints, what-if settings and dedicated options apart.",
+        f"Steps are days of the trial; day 1 is {config.trial.start}. The tag `kind` tells endpoint, dedicated and what-if runs apart.",
     ]
     text = "\n".join(lines)
     if client.get_experiment(experiment_id).tags.get("mlflow.note.content") != text:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from reports.days import series
 from reports.extras import ReportExtras
+from reports.figures.break_even import break_even
 from reports.figures.choices import spread, whatif
 from reports.figures.cold_hits import cold_hits
 from reports.figures.latency import gpu_time, latency
-from reports.figures.money import break_even, cost_by_phase
+from reports.figures.money import cost_by_phase
 from reports.figures.svg import Figure
 from trial.config import Trial
 from trial.results import TrialResult
@@ -26,7 +27,7 @@ def draw_all(result: TrialResult, *, config: Trial, extras: ReportExtras) -> dic
         latency(result.endpoints, slo_ms=rule.latency_slo_ms),
         gpu_time(result.endpoints),
         cost_by_phase(result.endpoints, result.dedicated),
-        break_even(extras.break_even or {}, result.endpoints, result.dedicated),
+        break_even(extras.break_even or ()),
         whatif(result.endpoints, noticed_share=rule.noticed_share),
         spread(days),
     ]

@@ -22,14 +22,14 @@ def cold_hits(days: Mapping[str, Sequence[DayPoint]], *, threshold: float, days_
 
     shown = {name: points for name, points in days.items() if points}
     tops = [p.rate for points in shown.values() for p in points if p.rate is not None]
-    top = min(1.0, 1.15 * max([*tops, threshold * 1.3]))
+    top = min(1.0, 1.15 * max([threshold * 1.3, *tops]))
 
     def plot(canvas: Canvas) -> None:
         axes = canvas.subplots(len(shown), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         for axis, (name, points) in zip(axes, shown.items(), strict=True):
             _row(axis, points, threshold=threshold, top=top)
             axis.set_title(name)
-        axes[-1].set_xlim(0.5, max(days_planned, max(p.number for points in shown.values() for p in points)) + 0.5)
+        axes[-1].set_xlim(0.5, max([days_planned, *(p.number for points in shown.values() for p in points)]) + 0.5)
         axes[-1].set_xlabel("trial day")
         axes[-1].xaxis.set_major_locator(_whole_days())
 
@@ -87,8 +87,8 @@ def _alt(shown: Mapping[str, Sequence[DayPoint]], threshold: float) -> str:
         if rates:
             over = sum(r > threshold for r in rates)
             parts.append(
-                f"{name}: daily rates from {say.percent(min(rates))} to {say.percent(max(rates))}, {over} of {len(rates)} days above the threshold,"
-                f" {say.percent(points[-1].cumulative)} over all days."
+                f"{name}: daily rates from {say.percent(min(rates))} to {say.percent(max(rates))},"
+                f" {over} of {len(rates)} days above the threshold, {say.percent(points[-1].cumulative)} over all days."
             )
     return " ".join([f"Daily cold-hit rates against the threshold of {say.set_share(threshold)}.", *parts])
 

@@ -101,12 +101,12 @@ def draw(
     Args:
         legend: handles for one legend above all axes, in order.
     """
-    import matplotlib
+    import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as MatplotlibFigure
 
     out = io.BytesIO()
-    with _LOCK, matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE, "svg.hashsalt": name}):
+    with _LOCK, mpl.rc_context({**mpl.rcParamsDefault, **_STYLE, "svg.hashsalt": name}):
         canvas = MatplotlibFigure(figsize=size, layout="constrained")
         FigureCanvasSVG(canvas)
         plot(canvas)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from analysis.break_even import BreakEven, break_even
 from analysis.sketches import sketch
+from analysis.traffic_cost import Curve, exact
 from reports.extras import ReportExtras
 from trial import config as trial_config
 from trial.ledger import Ledger
@@ -339,6 +342,16 @@ def empty() -> TrialResult:
     return TrialResult(trial="summariser", as_of=None, day_number=0, days_planned=14, endpoints=tuple(nothing))
 
 
+def _break_even() -> list[BreakEven]:
+    found = []
+    for name, at, usd in (("summariser-run", 597.0, 0.0202), ("summariser-runpod", 614.0, 0.0129)):
+        serverless = Curve(name=name, low=lambda n, u=usd: 0.9 * u * n, best=lambda n, u=usd: u * n, high=lambda n, u=usd: 1.15 * u * n)
+        for option, price in (("g4dn.xlarge", 17.6736), ("g2-standard-4", 19.512)):
+            dedicated = exact(option, lambda n, p=price: p * max(1.0, math.ceil(n / 40_000)))
+            found.append(break_even(serverless, dedicated, at=at, days=14))
+    return found
+
+
 def _hours(name: str) -> list[list[int]]:
     shape = [1, 1, 1, 1, 1, 2, 3, 6, 9, 10, 10, 9, 8, 9, 10, 9, 8, 6, 4, 3, 2, 2, 1, 1]
     rng = random.Random(name)
@@ -377,21 +390,7 @@ def extras() -> ReportExtras:
         quarantine=[{"endpoint": "summariser-run", "day": "2026-11-06", "rule": "billed_ms >= 0", "rows": 1}],
         versions={"fortnight": "0.1.0", "python": "3.11.7"},
         hashes={"store head": "9f2c" * 16},
-        break_even={
-            "summariser-run": [
-                {
-                    "requests_per_day": float(r),
-                    "usd_per_day": 4 + 14 * (1 - 0.5 ** (r / 700)),
-                    "low": 3.5 + 12 * (1 - 0.5 ** (r / 700)),
-                    "high": 4.5 + 15 * (1 - 0.5 ** (r / 700)),
-                }
-                for r in (50, 100, 200, 400, 800, 1600, 3200, 6400)
-            ],
-            "summariser-runpod": [
-                {"requests_per_day": float(r), "usd_per_day": 0.012 * r, "low": 0.011 * r, "high": 0.013 * r}
-                for r in (50, 100, 200, 400, 800, 1600, 3200, 6400)
-            ],
-        },
+        break_even=_break_even(),
         bursts=[
             {
                 "endpoint": "summariser-run",

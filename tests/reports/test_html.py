@@ -134,7 +134,8 @@ def test_the_first_screen_answers(page: str) -> None:
         "Of all settings replayed, “min workers 1” on summariser-fn is the cheapest",
         "the verdict is to stay as it is, but what meets the SLO at the lowest cost is another serverless setting",
         "the registered rule alone says “evaluate dedicated”",
-        "the 95 % interval of the long-run rate is 26.2 to 37.1 %, wholly above 20 %.",
+        "decided after 14 days. The whole interval lies above the threshold, and callers notice.",
+        "g4dn.xlarge becomes cheaper than summariser-run above 875 requests a day",
         "serverless would have to cost",
         "Flagged: residual and trend.",
     ):
