@@ -63,6 +63,7 @@ class Source:
         try:
             return _decompressed(raw)
         except (*_DAMAGE, OSError) as exc:
+            raw.close()
             raise _damaged(exc, self.name) from exc
 
     def open_seekable(self) -> Any:
