@@ -6,7 +6,7 @@ frees its worker before an arrival looks for one, and a worker whose idle time r
 
 A request that finds no ready worker starts one, waits for its start-up and is served by it (unless the policy queues requests on
 starting workers); the start-up counts as running, as SimFaaS counts it. Means are over the horizon: by default from 0 on the arrivals'
-clock, or the first arrival if that is negative, to the last arrival.
+clock to the last arrival, as SimFaaS's are; from the first arrival if that is negative or the clock plainly counts from 1970.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from analysis.policies import Policy
 from analysis.replay_result import Flags, Ints, ReplayResult
 from trial.errors import ConfigError
 
-# 100 years of microseconds; beyond it, the packed integers of replay_stack would overflow 64 bits.
-LONGEST_US = 1 << 44
+# A trial lasts at most a year: past it, the packed integers of replay_stack would overflow 64 bits.
+YEAR_US = 366 * 86_400 * 1_000_000
+LATEST_US = 1 << 60
 
 
 def replay(
@@ -79,14 +80,17 @@ def microseconds(name: str, values: npt.ArrayLike, *, least: float | None = 0.0)
     if least is not None and len(ms) and ms.min() < least:
         at = int(ms.argmin())
         raise ConfigError(f"{name} is {ms[at]:g} at entry {at + 1}", do=f"Use {least:g} or more")
-    if len(ms) and np.abs(ms).max() > LONGEST_US / 1000:
-        raise ConfigError(f"{name} reaches {float(np.abs(ms).max()):g} ms, past any trial", do="Use milliseconds from the trial's start")
+    if len(ms) and np.abs(ms).max() > LATEST_US / 1000:
+        raise ConfigError(f"{name} reaches {float(np.abs(ms).max()):g} ms, past any trial", do="Use milliseconds")
     return ms.astype(np.int64) * 1000 if ms.dtype.kind in "iu" else np.rint(ms * 1000).astype(np.int64)
 
 
 def durations(service_ms: npt.ArrayLike) -> Ints:
     """Service times as `microseconds`, at least one each: a request is never over before it began."""
-    return np.maximum(microseconds("service_ms", service_ms), 1)
+    service = np.maximum(microseconds("service_ms", service_ms), 1)
+    if len(service) and service.max() > YEAR_US:
+        raise ConfigError(f"service_ms reaches {service.max() / 1000:g} ms, past any trial", do="Check that it is milliseconds")
+    return service
 
 
 def check_sorted(arrival: Ints) -> None:
@@ -104,10 +108,15 @@ def check_sorted(arrival: Ints) -> None:
 
 
 def _horizon(arrival: Ints, horizon_ms: tuple[float, float] | None) -> tuple[int, int]:
+    first, last = int(arrival[0]), int(arrival[-1])
     if horizon_ms is None:
-        return min(0, int(arrival[0])), int(arrival[-1])
-    start, end = (round(ms * 1000) for ms in horizon_ms)
-    if start > arrival[0] or end < arrival[-1]:
+        start, end = (0 if 0 <= first <= YEAR_US else first), last
+    else:
+        start, end = (round(ms * 1000) for ms in horizon_ms)
+    if end - start > YEAR_US:
+        raise ConfigError(f"the arrivals span {(end - start) / YEAR_US:.1f} years, past any trial", do="Check that they are milliseconds")
+    if start > first or end < last:
+        assert horizon_ms is not None
         raise ConfigError(f"the horizon {horizon_ms[0]:g} to {horizon_ms[1]:g} ms does not contain all arrivals")
     return start, end
 

@@ -34,7 +34,7 @@ def run(policy: Policy, *, arrival: Ints, service: Ints, start_us: int, end_us: 
         takers: list[int] = []
         for now, duration in zip((arrival[chunk] - start_us).tolist(), service[chunk].tolist(), strict=True):
             at, taker = free[0] >> bits, free[0] & low
-            begins = at if at > now else now
+            begins = max(now, at)
             heapreplace(free, (begins + duration) << bits | taker)
             waits.append(begins - now)
             takers.append(taker)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from analysis import replay_identity
 from analysis.policies import Policy
 from analysis.replay import replay
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 requests = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12)), min_size=1, max_size=40).map(sorted)
 

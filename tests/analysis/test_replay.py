@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from analysis import replay_events, replay_stack
 from analysis.policies import Policy, QueueDelay, RequestCount, Shift
 from analysis.replay import replay
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from trial.errors import ConfigError
 
 SPARSE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "replay" / "two_week_sparse.csv"
