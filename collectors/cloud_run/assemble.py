@@ -52,12 +52,14 @@ class _Assembly:
             end = fact.at + (fact.latency if fact.latency is not None else EARLY)
             self.joining.add(fact, end)
             life = self._live(fact.instance_id, fact.at, end)
+            if life:
+                life.serve(fact.at, end)
             if life and fact.latency is not None and 0 < fact.status < 500 and fact.status not in GIVEN_UP:
                 life.prove(end)
         elif isinstance(fact, HandlerLine):
             life = self._live(fact.instance_id, fact.at, fact.at)
             if life:
-                life.prove(fact.at)
+                life.prove(_began(fact))
             self.joining.offer(fact)
         elif isinstance(fact, InstanceStart):
             life = self._live(fact.instance_id, fact.at, fact.at)
@@ -102,7 +104,7 @@ class _Assembly:
         else:
             life = self.lives.get(instance_id) if instance_id else None
             if life:
-                self.unlabelled.claim(life, request, held.end)
+                self.unlabelled.claim(life, request.revision)
             found = judge(request, held.end, life, fields)
         latency_ms = request.latency / _MS if request.latency is not None and not (aborted and not request.latency) else None
         return Invocation(
@@ -131,7 +133,7 @@ class _Assembly:
         )
 
     def _stray(self, line: HandlerLine) -> Incomplete:
-        started_at = line.at - timedelta(milliseconds=min(line.fields.get("handler_ms", 0.0), LONGEST / _MS))
+        started_at = _began(line)
         return Incomplete(
             endpoint=self.endpoint.name,
             day=self.calendar.day_of(started_at),
@@ -140,6 +142,10 @@ class _Assembly:
             started_at=started_at,
             reason="request_entry_missing",
         )
+
+
+def _began(line: HandlerLine) -> datetime:
+    return line.at - timedelta(milliseconds=min(line.fields.get("handler_ms", 0.0), LONGEST / _MS))
 
 
 def _queue_ms(found: Judgement, latency_ms: float | None, fields: dict[str, Any]) -> float | None:

@@ -13,6 +13,8 @@ from trial.records import Cold, Instance
 EARLY = timedelta(seconds=1)
 # Instance lines trail the request log by 0.17 to 0.33 s, so a probe line says when an instance was ready only this closely.
 PROBE_LAG = timedelta(milliseconds=500)
+# No container was seen to start in less than 0.9 s; who waited less than this met one that was ready.
+SHORTEST_WAIT = timedelta(milliseconds=100)
 # An instance that does not listen within the default start-up probe's 240 s is given up.
 LONGEST_START = timedelta(seconds=240)
 
@@ -24,14 +26,16 @@ class Life:
 
     Args:
         seen_from, seen_to: first and last moment it is known to exist.
+        first: begin and end of the earliest request it served.
         start: its start entry; `inferred` if that entry named no instance and was matched by revision and time.
         ready_at: the last start-up probe that succeeded (with sidecars there are several).
-        serving_by: earliest proof that it served: an answered request, or a handler line.
+        serving_by: earliest proof that it served: the end of an answered request, or the begin of a handler.
     """
 
     id: str
     seen_from: datetime
     seen_to: datetime
+    first: tuple[datetime, datetime] | None = None
     start: InstanceStart | None = None
     inferred: bool = False
     ready_at: datetime | None = None
@@ -39,6 +43,11 @@ class Life:
 
     def see(self, start: datetime, end: datetime) -> None:
         self.seen_from, self.seen_to = min(self.seen_from, start), max(self.seen_to, end)
+
+    def serve(self, start: datetime, end: datetime) -> None:
+        self.see(start, end)
+        if self.first is None or start < self.first[0]:
+            self.first = (start, end)
 
     def prove(self, at: datetime) -> None:
         self.serving_by = at if self.serving_by is None else min(self.serving_by, at)
@@ -106,25 +115,42 @@ def _by_instance(request: Request, end: datetime, life: Life, line: dict[str, An
         return cold
     if start.at > end:
         return Judgement(cold="unknown", reason="start_after_request")
-    # From here on the instance was started earlier, for another request or none, and nothing shows it ready in time.
+    # From here on the instance was started earlier, for another request or none.
+    if _waited_for_nothing(request, line):
+        return Judgement(cold="warm")
     if life.ready_at is None:
-        return Judgement(cold="warm") if request.at - start.at > LONGEST_START else Judgement(cold="unknown", reason="ready_time_unknown")
+        if request.at - start.at > LONGEST_START:
+            return Judgement(cold="warm")
+        # Nothing had run on it when the request came, and the request's own handler began much later.
+        return cold if _waited_long(request, line) else Judgement(cold="unknown", reason="ready_time_unknown")
     return cold if request.at < life.ready_at - PROBE_LAG else Judgement(cold="unknown", reason="ready_time_unknown")
 
 
 def _without_start(request: Request, life: Life, line: dict[str, Any]) -> Judgement:
-    """The start lies before what was read, or the instance log is not kept: other evidence, else unknown."""
-    if _ready_before(request, life) or line.get("cold_start") is False:
+    """
+    The start lies before what was read, or the instance log is not kept: other evidence, else unknown.
+
+    The handler's cold_start is none: of several requests that wait for one instance only the first to run says it.
+    """
+    if _ready_before(request, life) or _waited_for_nothing(request, line):
         return Judgement(cold="warm")
     if life.ready_at is not None and life.ready_at > request.at + PROBE_LAG:
         return Judgement(cold="cold", reason="ready_after_request", waited=True)
     process_start = line.get("process_start")
-    if line.get("cold_start") and process_start is not None:
-        if process_start >= request.at:
-            return Judgement(cold="cold", reason="handler_flag", waited=True)
-        if request.at - process_start > LONGEST_START:
-            return Judgement(cold="warm")
+    if process_start is not None and process_start >= request.at:
+        return Judgement(cold="cold", reason="handler_flag", waited=True)
+    if process_start is not None and request.at - process_start > LONGEST_START:
+        return Judgement(cold="warm")
     return Judgement(cold="unknown", reason="start_not_seen")
+
+
+def _waited_for_nothing(request: Request, line: dict[str, Any]) -> bool:
+    """The whole latency, or what of it the handler did not use, is too short to hold a start."""
+    return request.latency is not None and request.latency - timedelta(milliseconds=line.get("handler_ms", 0)) < SHORTEST_WAIT
+
+
+def _waited_long(request: Request, line: dict[str, Any]) -> bool:
+    return request.latency is not None and "handler_ms" in line and request.latency - timedelta(milliseconds=line["handler_ms"]) > PROBE_LAG
 
 
 def _ready_before(request: Request, life: Life) -> bool:
@@ -144,19 +170,20 @@ class Unlabelled:
     starts: list[InstanceStart] = field(default_factory=list)
     readies: list[InstanceReady] = field(default_factory=list)
 
-    def claim(self, life: Life, request: Request, end: datetime) -> None:
+    def claim(self, life: Life, revision: str | None) -> None:
         """Gives the instance the start that its first request seems to have caused, if there is one."""
-        if life.start is not None or _ready_before(request, life):
+        if life.start is not None or life.first is None or (life.serving_by is not None and life.serving_by <= life.first[0]):
             return
-        fitting = [s for s in self.starts if s.revision == request.revision and request.at - EARLY <= s.at <= end]
+        began, ended = life.first
+        fitting = [s for s in self.starts if s.revision == revision and began - EARLY <= s.at <= ended]
         if not fitting:
             return
         # The entry follows its request closely: the first one after it, else the last one before.
-        start = next((s for s in fitting if s.at >= request.at), fitting[-1])
+        start = next((s for s in fitting if s.at >= began), fitting[-1])
         self.starts.remove(start)
         life.start, life.inferred = start, True
-        ready = next((r for r in self.readies if r.revision == start.revision and r.at > start.at), None)
-        if ready is not None and life.ready_at is None and ready.at <= end + PROBE_LAG:
+        ready = next((r for r in self.readies if r.revision == revision and r.at > start.at), None)
+        if ready is not None and life.ready_at is None and ready.at <= ended + PROBE_LAG:
             self.readies.remove(ready)
             life.ready_at = ready.at
 

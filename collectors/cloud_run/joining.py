@@ -31,6 +31,8 @@ class Joining:
 
     A line belongs to the request with its trace (the entry's, or the id the handler printed). Failing that, to the request
     that ended closest to it on the same instance: exact with one request at a time, and with several the sums stay right.
+    Once printed ids have been seen to be traces, another id is another request, whose own entry is missing.
+    Of several lines with one request's trace the first counts.
     """
 
     _deadlines: list[tuple[datetime, int, Open]] = field(default_factory=list)
@@ -38,6 +40,7 @@ class Joining:
     _by_instance: dict[str, list[Open]] = field(default_factory=dict)
     _waiting: list[HandlerLine] = field(default_factory=list)
     _count: int = 0
+    _prints_traces: bool = False
 
     def add(self, request: Request, end: datetime) -> None:
         held = Open(request=request, end=end)
@@ -74,11 +77,15 @@ class Joining:
     def _attach(self, line: HandlerLine) -> bool:
         printed = trace_id(line.fields.get("request_id"))
         for trace in (line.trace, printed):
-            if trace is not None and self._attach_to(self._by_trace.get(trace, ()), line):
+            same = self._by_trace.get(trace) if trace is not None else None
+            if same:
+                self._prints_traces = self._prints_traces or trace == printed
+                self._attach_to(same, line)
                 return True
         if line.instance_id is None:
             return False
-        fitting = [o for o in self._by_instance.get(line.instance_id, ()) if not _another_trace(o.request, line)]
+        own = line.trace or (printed if self._prints_traces else None)
+        fitting = [o for o in self._by_instance.get(line.instance_id, ()) if own is None or o.request.trace is None]
         return self._attach_to(fitting, line)
 
     @staticmethod
@@ -94,8 +101,3 @@ class Joining:
             return False
         min(fitting, key=lambda held: abs(held.end - line.at)).line = line
         return True
-
-
-def _another_trace(request: Request, line: HandlerLine) -> bool:
-    """Only the entry's own trace speaks against a match: an id the handler printed may be of any kind."""
-    return None not in (line.trace, request.trace) and line.trace != request.trace
