@@ -24,8 +24,9 @@ def run(frame: pd.DataFrame, *, suite: str, expectations: Sequence[Any]) -> Suit
     """
     import great_expectations as gx
 
-    # It tells of every temporary folder it makes, in between the lines that matter.
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    # It tells of every temporary folder it makes, in between the lines that matter, and sets that logger's level itself.
+    for name in ("great_expectations", "great_expectations.data_context.types.base"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     frame = frame.reset_index(drop=True)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}

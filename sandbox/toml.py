@@ -31,7 +31,7 @@ timezone = {_quoted(timezone)}
 cold_hit_threshold = 0.20
 confidence = 0.95
 user_facing = true
-latency_slo_ms = 500
+latency_slo_ms = 4000
 noticed_share = 0.01
 
 [store]

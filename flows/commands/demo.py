@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -123,7 +124,7 @@ def _fresh(out: Path) -> None:
     """An earlier demo is replaced: its servers are gone, and its days are not these."""
     import shutil
 
-    for name in ("fortnight-data", "handler-lines", "trial.toml"):
+    for name in ("fortnight-data", "store", "handler-lines", "trial.toml"):
         target = out / name
         shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
@@ -141,35 +142,20 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 def _print(rows: list[dict[str, Any]], result: TrialResult, files: ReportFiles, marker: Path) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Measured beside planted", title_justify="left")
-    for column, justify in (("endpoint", "left"), ("requests", "right"), ("cold hits", "right"), ("planted", "right"), ("", "left")):
-        table.add_column(column, justify=justify)
-    table.add_column("GPU s", justify="right")
-    table.add_column("planted", justify="right")
-    table.add_column("USD", justify="right")
-    table.add_column("planted", justify="right")
+    print("\nMeasured beside planted")
     for row in rows:
         measured, planted = row["measured"], row["planted"]
-        table.add_row(
-            row["endpoint"],
-            f"{measured['requests']:,}",
-            f"{measured['cold_hits']:,}",
-            f"{planted['cold_hits']:,}",
-            "equal" if measured["cold_hits"] == planted["cold_hits"] else "DIFFERS",
-            f"{measured['gpu_seconds']:,.1f}",
-            f"{planted['gpu_seconds']:,.1f}",
-            "-" if measured["usd"] is None else f"{measured['usd']:,.2f}",
-            f"{planted['usd']:,.2f}",
-        )
-    console.print(table)
+        same = "equal" if measured["cold_hits"] == planted["cold_hits"] else "DIFFERENT"
+        usd = "-" if measured["usd"] is None else f"${measured['usd']:,.2f}"
+        print(f"  {row['endpoint']}")
+        print(f"    cold hits  {measured['cold_hits']:,} of {measured['requests']:,} requests; planted {planted['cold_hits']:,}: {same}")
+        print(f"    GPU time   {measured['gpu_seconds']:,.1f} s; planted {planted['gpu_seconds']:,.1f} s")
+        print(f"    cost       {usd} modelled; planted bill ${planted['usd']:,.2f}")
+    print("\nVerdicts")
     for endpoint in result.endpoints:
         verdict = endpoint.verdict
-        console.print(f"{endpoint.endpoint}: [bold]{verdict.decision}[/bold] ({verdict.evidence}). {verdict.reasons[0]}", highlight=False)
-    console.print(f"\nReport: {files.html}", highlight=False, soft_wrap=True)
-    console.print(f"MLflow: fortnight ui --config {marker}", highlight=False, soft_wrap=True)
-    console.print(f"Look around: fortnight status --config {marker}", highlight=False, soft_wrap=True)
+        print(f"  {endpoint.endpoint}: {verdict.decision} ({verdict.evidence})")
+        print(textwrap.fill(verdict.reasons[0], width=96, initial_indent="    ", subsequent_indent="    "))
+    print(f"\nReport       {files.html}")
+    print(f"MLflow       fortnight ui --config {marker}")
+    print(f"Look around  fortnight status --config {marker}")
