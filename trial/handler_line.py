@@ -22,7 +22,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import math
 import os
 import sys
 import time
@@ -54,6 +53,7 @@ GPU_MS_SOURCES = ("cuda_event", "handler_wall")
 _NUMBERS = ("gpu_ms", "handler_ms", "load_ms", "input_tokens", "output_tokens", "ttft_ms")
 _COUNTS = ("input_tokens", "output_tokens")
 _TIMES = ("process_start", "ts")
+_LARGEST = 2**53  # beyond, floats skip whole numbers, and columns of 64 bits are near their end
 
 _PROCESS_START = datetime.now(UTC)
 _first = True
@@ -85,8 +85,8 @@ def read(data: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"handler line field {name} is {type(value).__name__}, expected {types[0].__name__}")
         line[name] = value
     for name in _NUMBERS:
-        if name in line and not (0 <= line[name] < math.inf):
-            raise ValueError(f"handler line field {name} is {line[name]!r}, expected a finite number >= 0")
+        if name in line and not 0 <= line[name] <= _LARGEST:
+            raise ValueError(f"handler line field {name} is {line[name]!r:.40}, expected a finite number from 0 to {_LARGEST}")
     for name in _COUNTS:
         if name in line:
             if line[name] != int(line[name]):
