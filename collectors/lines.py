@@ -9,6 +9,7 @@ attributes, and any JSON through an endpoint's `fields`: handler field -> dotted
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -52,7 +53,7 @@ def handler_fields(payload: str | Mapping[str, Any], endpoint: Any) -> Fields | 
     found = _from_object(data, endpoint) if data is not None else None
     pattern = endpoint.keep_warm.payload if endpoint.keep_warm else None
     if pattern is not None:
-        text = payload if isinstance(payload, str) else orjson.dumps(payload, default=str).decode()
+        text = payload if isinstance(payload, str) else _as_text(payload)
         if _compiled(pattern).search(text):
             found = {**(found or _outer_id(data)), "synthetic": True}
     if found and "gpu_ms" in found:
@@ -178,8 +179,8 @@ def _from_emf(data: Mapping[str, Any]) -> Fields | None:
 
 def _emf_value(field: str, name: str, unit: Any, value: Any) -> Any:
     values = value if isinstance(value, list) else [value]
-    if not values or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
-        raise ValueError(f"EMF metric {name} is {value!r}, expected numbers")
+    if not values or not all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e18 for v in values):
+        raise ValueError(f"EMF metric {name} is {value!r:.60}, expected numbers")
     if field == "cold_start":
         return any(values)
     if not field.endswith("_ms"):
@@ -230,7 +231,10 @@ def _from_map(data: Mapping[str, Any], paths: Mapping[str, str]) -> Fields | Non
 def _scaled(field: str, value: Any, unit: str) -> float:
     if unit not in _MS_PER:
         raise ValueError(f"field map of {field}: unit {unit!r}, expected one of {', '.join(_MS_PER)}")
-    return float(value) * _MS_PER[unit] if not isinstance(value, bool) else value
+    number = _number(value)
+    if not isinstance(number, int | float) or isinstance(number, bool) or abs(number) > 1e18:
+        raise ValueError(f"field map of {field}: {value!r:.60} is not a number")
+    return number * _MS_PER[unit]
 
 
 def _at(data: Any, path: str) -> Any:
@@ -300,6 +304,14 @@ def _instant(value: Any) -> datetime | None:
     except (ValueError, OverflowError, OSError):
         return None
     return None
+
+
+def _as_text(data: Mapping[str, Any]) -> str:
+    # Not orjson: objects that came through gRPC may hold whole numbers over 64 bits.
+    try:
+        return json.dumps(data, default=str, separators=(",", ":"), ensure_ascii=False)
+    except RecursionError as exc:
+        raise ValueError("nested too deeply") from exc
 
 
 @lru_cache(maxsize=64)
