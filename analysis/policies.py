@@ -137,10 +137,10 @@ def _check_values(policy: Policy) -> None:
             raise _contradiction(f"{name} is {value}", f"Use a whole number, {least} or more")
     if isinstance(policy.min_workers, int) and policy.min_workers < 0:
         raise _contradiction(f"min_workers is {policy.min_workers}", "Use a whole number, 0 or more")
-    for name, least in (("idle_timeout_s", 0.0), ("ping_every_s", 0.001), ("ping_service_ms", 0.0)):
+    for name, smallest in (("idle_timeout_s", 0.0), ("ping_every_s", 0.001), ("ping_service_ms", 0.0)):
         value = getattr(policy, name)
-        if value is not None and not (least <= value < math.inf):
-            raise _contradiction(f"{name} is {value}", f"Use a finite number, {least:g} or more")
+        if value is not None and not (smallest <= value < math.inf):
+            raise _contradiction(f"{name} is {value}", f"Use a finite number, {smallest:g} or more")
 
 
 def _check_dedicated(policy: Policy) -> None:

