@@ -80,12 +80,12 @@ def lives(instances: Iterable[Instance], busy: Busy, *, idle: Idle, resumes: boo
         intervals = busy.by_instance.get(name, _NONE)
         for record, mine in _shared(records, intervals):
             found += _lives_of(record, mine, busy.arrivals.get(name), idle=idle, resumes=resumes)
-    for name, intervals in busy.by_instance.items():
-        if name is None:
+    for owner, intervals in busy.by_instance.items():
+        if owner is None:
             found += _anonymous(intervals, idle)
-        elif name not in seen:
-            record = _Seen(id=name, first=int(intervals[0, 0]), last=int(intervals[:, 1].max()))
-            found += _lives_of(record, intervals, busy.arrivals[name], idle=idle, resumes=resumes)
+        elif owner not in seen:
+            record = _Seen(id=owner, first=int(intervals[0, 0]), last=int(intervals[:, 1].max()))
+            found += _lives_of(record, intervals, busy.arrivals[owner], idle=idle, resumes=resumes)
     return sorted(found, key=lambda life: (life.start_us, life.id))
 
 

@@ -132,7 +132,10 @@ def _age(row: PriceRow, today: date, max_age_days: int) -> list[Problem]:
     if age < 0:
         return [Problem(row=row.name, kind="contradictory", detail=f"read_on {row.read_on} lies after today, {today}")]
     if age > max_age_days:
-        detail = f"read {age} days ago, on {row.read_on}; the limit is {max_age_days}. Read {row.source} again, or run `fortnight prices refresh`"
+        detail = (
+            f"read {age} days ago, on {row.read_on}; the limit is {max_age_days}. "
+            f"Read {row.source} again, or run `fortnight prices refresh`"
+        )
         return [Problem(row=row.name, kind="stale", detail=detail)]
     if row.as_of is not None and (today - row.as_of).days > max_age_days:
         detail = f"its source speaks for {row.as_of}, {(today - row.as_of).days} days ago, though it was read on {row.read_on}"

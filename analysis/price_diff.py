@@ -156,20 +156,27 @@ def write(book: PriceBook, changes: Sequence[Change], *, today: date) -> PriceBo
 
 def _change(row: PriceRow, offer: Offered) -> Change:
     rate = row.rates.get(offer.rate)
-    common = {"row": row.name, "rate": offer.rate, "said": offer.said, "published": offer.published}
     if rate is None:
-        return Change(**common, unit="", before=(), after=(), note="the book has no such rate")
+        return _unfit(offer, "", (), "the book has no such rate")
     before = tuple(t.amount for t in rate.tiers) or (rate.first,)
     divisor = SECONDS.get(offer.per) or COUNTS.get(offer.per)
     if divisor is None or (offer.per in SECONDS) != (rate.usd_per_hour is not None):
-        return Change(**common, unit=rate.unit, before=before, after=before, note=f"offered per {offer.per}, kept in {rate.unit}")
+        return _unfit(offer, rate.unit, before, f"offered per {offer.per}, kept in {rate.unit}")
     after = tuple(_plain(usd * rate.divisor / divisor) for _, usd in offer.amounts)
     if len(after) != len(before) or not _same_limits(rate, offer):
-        return Change(**common, unit=rate.unit, before=before, after=before, note="its tiers are not the book's: edit them by hand")
+        return _unfit(offer, rate.unit, before, "its tiers are not the book's: edit them by hand")
     if offer.rounded and _prints_as(before[0] * divisor / rate.divisor, offer.amounts[0][1]):
         after = before
     hourly = after[0] * 3600 / rate.divisor if rate.stated_usd_per_hour is not None else None
-    return Change(**common, unit=rate.unit, before=before, after=after, hourly=hourly)
+    return Change(
+        row=row.name, rate=offer.rate, unit=rate.unit, before=before, after=after, said=offer.said, published=offer.published, hourly=hourly
+    )
+
+
+def _unfit(offer: Offered, unit: str, before: tuple[Decimal, ...], note: str) -> Change:
+    return Change(
+        row=offer.row, rate=offer.rate, unit=unit, before=before, after=before, said=offer.said, published=offer.published, note=note
+    )
 
 
 def _same_limits(rate: Rate, offer: Offered) -> bool:

@@ -42,7 +42,7 @@ Rule = Literal[
 
 def _amount(value: Any) -> Decimal:
     if not isinstance(value, str):
-        raise ValueError(f'write it as a string, "{value}", so that it stays exact')  # noqa: TRY004 - pydantic reads ValueError
+        raise ValueError(f'write it as a string, "{value}", so that it stays exact')
     try:
         amount = Decimal(value)
     except InvalidOperation as exc:
@@ -137,11 +137,18 @@ class Rate(_Table):
 
 
 class IdleTimeout(_Table):
-    """Seconds an instance is kept after its last request: the default, and the range where the platform promises none."""
+    """
+    Seconds an instance is kept after its last request.
+
+    Args:
+        best, low, high: the default, and its range where defaults differ or the platform only says "up to".
+        promised: whether a configured time-out is kept to; where not, the range stays around it.
+    """
 
     best: Amount
     low: Amount | None = None
     high: Amount | None = None
+    promised: bool = True
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

@@ -159,7 +159,8 @@ def _sentence(endpoint: str, days: Sequence[DayResidual], billed: Decimal, model
     if not billed:
         return f"{endpoint}: billed nothing over {len(days)} days, modelled ${modelled:.2f}."
     share = (billed - modelled) / billed
-    text = f"{endpoint}: billed ${billed:.2f} over {len(days)} days, modelled ${modelled:.2f}, {abs(share):.1%} {'less' if share > 0 else 'more'} than billed"
+    side = "less" if share > 0 else "more"
+    text = f"{endpoint}: billed ${billed:.2f} over {len(days)} days, modelled ${modelled:.2f}, {abs(share):.1%} {side} than billed"
     inside = sum(d.explained for d in days)
     text += f"; {inside} of {len(days)} days lie within the model's own bounds"
     if culprit is not None:

@@ -45,7 +45,8 @@ def idle_of(endpoint: Any, row: PriceRow, estimate: Estimate | None = None) -> I
             do="Set idle_timeout_s for the endpoint in trial.toml",
         )
     best = Decimal(str(given)) if given is not None else row.idle.best  # type: ignore[union-attr]
-    low, high = row.idle.bounds if row.idle is not None and row.idle.low is not None else (best, best)
+    exact = row.idle is None or (given is not None and row.idle.promised)
+    low, high = (best, best) if exact or row.idle is None else row.idle.bounds
     return Idle(low_us=to_us(min(low, best)), best_us=to_us(best), high_us=to_us(max(high, best)))
 
 
@@ -97,20 +98,22 @@ def _phases(lives: Iterable[Life], begin: int, end: int, *, row: PriceRow, floor
             total[phase] = total.get(phase, 0) + us
         spans.append((life.start_us, life.end_us))
         if begin <= life.end_us < end:
-            total["rounding"] = total.get("rounding", 0) + _round_up(life, row)
+            total["rounding"] = total.get("rounding", 0) + _round_up(life.end_us - life.start_us, row)
     if floor:
         total["min_instances"] = total.get("min_instances", 0) + missing_us(spans, floor, begin, end)
     return total
 
 
 def _bounds_us(lives: Sequence[Life], begin: int, end: int, *, row: PriceRow, floor: int) -> tuple[int, int]:
-    """Billed time of the shortest and the longest lives, round-ups at their smallest and largest."""
-    step, out = to_us(row.rounding_s), []
-    for spans, round_up in (([life.shortest for life in lives], 0), ([life.longest for life in lives], step)):
-        alive = sum(max(0, min(e, end) - max(s, begin)) for s, e in spans)
-        ends = sum(1 for _, e in spans if begin <= e < end)
-        out.append(alive + ends * round_up + (missing_us(spans, floor, begin, end) if floor else 0))
-    return out[0], out[1]
+    """Billed time of the shortest and of the longest lives."""
+    shortest, longest = [life.shortest for life in lives], [life.longest for life in lives]
+    return _billed_us(shortest, begin, end, row, floor), _billed_us(longest, begin, end, row, floor)
+
+
+def _billed_us(spans: Sequence[tuple[int, int]], begin: int, end: int, row: PriceRow, floor: int) -> int:
+    alive = sum(max(0, min(e, end) - max(s, begin)) for s, e in spans)
+    round_ups = sum(_round_up(e - s, row) for s, e in spans if begin <= e < end)
+    return alive + round_ups + (missing_us(spans, floor, begin, end) if floor else 0)
 
 
 def missing_us(spans: Sequence[tuple[int, int]], floor: int, begin: int, end: int) -> int:
@@ -122,9 +125,8 @@ def missing_us(spans: Sequence[tuple[int, int]], floor: int, begin: int, end: in
     return int((np.maximum(0, floor - alive) * np.diff(times)).sum())
 
 
-def _round_up(life: Life, row: PriceRow) -> int:
-    length = life.end_us - life.start_us
-    return up_us(length, row.rounding_s) - length
+def _round_up(life_us: int, row: PriceRow) -> int:
+    return up_us(life_us, row.rounding_s) - life_us
 
 
 def _metered_us(usage: Iterable[UsageBucket], begin: int, end: int) -> int | None:

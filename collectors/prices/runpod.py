@@ -22,11 +22,11 @@ def fetch(
     http: httpx.Client, wanted: Wanted, *, meter: Meter, key_env: str = "RUNPOD_API_KEY", sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[Offer | NoOffer]:
     """
-    One result per wanted row: the serverless price of its pool, per GPU-hour.
+    One result per wanted row: the serverless price of its GPUs, per GPU-hour.
 
-    The catalogue prints whole cents while RunPod bills by ten-thousandths of a cent a second (1.1 for 1.116), so these offers
-    are `rounded`: they show that a price moved, not what it is to the last digit. GPUs of one pool have one price; where they
-    do not, or the catalogue names a price for a cloud the GPU is not offered on, none is taken.
+    The catalogue prints fewer digits than RunPod bills by (1.1 for 1.116), so these offers are `rounded`: they show that a price
+    moved, not what it is to the last digit. Rows name their GPUs by id, not by the catalogue's pool: a pool holds GPUs of
+    different prices (L4 and RTX 4090). GPUs of one row that are priced apart give no offer.
 
     Args:
         http: base_url https://api.runpod.io, with the bearer key.
@@ -34,23 +34,21 @@ def fetch(
     Raises:
         Denied, NotFound, Throttled, Unreachable, Malformed.
     """
-    mine = {row: str(refresh["pool"]) for row, refresh in wanted.items() if refresh.get("via") == VIA}
+    mine = {row: list(refresh["gpus"]) for row, refresh in wanted.items() if refresh.get("via") == VIA}
     if not mine:
         return
     answer = get_json(http, "/v2/catalog/gpus", meter=meter, where=WHERE, key_env=key_env, sleep=sleep)
     gpus = answer.get("gpus")
     if not isinstance(gpus, list):
         raise Malformed("the answer has no list of gpus", where=WHERE)
-    for row, pool in mine.items():
-        yield _one(row, pool, [gpu for gpu in gpus if isinstance(gpu, Mapping) and gpu.get("pool") == pool])
+    for row, ids in mine.items():
+        yield _one(row, [gpu for gpu in gpus if isinstance(gpu, Mapping) and gpu.get("id") in ids])
 
 
-def _one(row: str, pool: str, gpus: list[Mapping[str, Any]]) -> Offer | NoOffer:
+def _one(row: str, gpus: list[Mapping[str, Any]]) -> Offer | NoOffer:
     prices = {usd for gpu in gpus if (usd := _serverless(gpu)) is not None}
     if len(prices) != 1:
-        seen = (
-            f"pool {pool} has {len(prices)} serverless prices" if prices else f"pool {pool} is not in the catalogue with a serverless price"
-        )
+        seen = f"its GPUs have {len(prices)} serverless prices" if prices else "its GPUs have no serverless price in the catalogue"
         return NoOffer(row=row, rate="instance", reason=seen)
     names = ", ".join(sorted(str(gpu.get("name") or gpu.get("id")) for gpu in gpus))
     return Offer(
@@ -58,7 +56,7 @@ def _one(row: str, pool: str, gpus: list[Mapping[str, Any]]) -> Offer | NoOffer:
         rate="instance",
         per="h",
         amounts=((Decimal(0), prices.pop()),),
-        said=f"{pool}: {names}; rounded by the catalogue",
+        said=f"{names}; rounded by the catalogue",
         rounded=True,
     )
 

@@ -141,6 +141,8 @@ def test_runpod_model_equals_the_planted_bill_to_the_cent(seed):
     found = cost(RUNPOD, "runpod-flex-4090", days=(0, 1), rows=rows, instances=lives)
     assert found.total_usd == planted
     assert cents(found.total_usd) == cents(planted)
+    configured = cost(RUNPOD.model_copy(update={"idle_timeout_s": 5.0}), "runpod-flex-4090", days=(0, 1), rows=rows, instances=lives)
+    assert [(d.low, d.high) for d in configured.days] == [(d.total_usd, d.total_usd) for d in found.days]
     assert set(found.by_phase()) == {"start", "run", "idle", "rounding"}
 
 
@@ -167,14 +169,14 @@ def test_cloud_run_idle_time_is_a_range_that_holds_the_truth():
     (day,) = cost(RUN, "cloud-run-l4-no-zonal", rows=rows, instances=[instance(NOON, NOON + seconds(11))]).days
     rate = Decimal("0.0002907")
     assert day.total_usd == 911 * rate
-    assert (day.low, day.high) == (11 * rate, Decimal("911.1") * rate)
+    assert (day.low, day.high) == (11 * rate, 911 * rate)
     configured = RUN.model_copy(update={"idle_timeout_s": 600.0})
     (day,) = cost(configured, "cloud-run-l4-no-zonal", rows=rows, instances=[instance(NOON, NOON + seconds(11))]).days
     assert day.total_usd == 611 * rate
     assert day.low <= 400 * rate <= day.high
     estimate = Estimate(low=590, best=600, high=640, n=30, method="change point")
     (day,) = cost(RUN, "cloud-run-l4-no-zonal", rows=rows, instances=[instance(NOON, NOON + seconds(11))], idle_timeout_s=estimate).days
-    assert (day.low, day.total_usd, day.high) == (601 * rate, 611 * rate, Decimal("651.1") * rate)
+    assert (day.low, day.total_usd, day.high) == (601 * rate, 611 * rate, 651 * rate)
 
 
 def test_metered_instance_time_replaces_what_was_inferred():
@@ -269,3 +271,12 @@ def test_tables_may_come_one_day_at_a_time():
     )
     assert found.total_usd == planted
     assert [d.day for d in found.days] == [DAY, DAY + timedelta(days=1)]
+
+
+def test_a_default_time_out_is_a_range_and_a_configured_one_is_not():
+    rows = [invocation(NOON)]
+    (day,) = cost(RUNPOD, "runpod-flex-4090", rows=rows, instances=[instance(NOON, NOON + seconds(1))]).days
+    assert (day.low, day.total_usd, day.high) == tuple(n * Decimal("0.00031") for n in (6, 6, 11))
+    configured = RUNPOD.model_copy(update={"idle_timeout_s": 7.0})
+    (day,) = cost(configured, "runpod-flex-4090", rows=rows, instances=[instance(NOON, NOON + seconds(1))]).days
+    assert (day.low, day.total_usd, day.high) == tuple(n * Decimal("0.00031") for n in (8, 8, 8))

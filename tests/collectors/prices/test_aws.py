@@ -144,4 +144,4 @@ def test_errors_are_our_own(client, code, error):
 
 
 def test_other_sources_rows_are_left_to_them(client):
-    assert fetch(client, {"runpod-flex-4090": {"via": "runpod-catalogue", "pool": "ADA_24"}}) == []
+    assert fetch(client, {"runpod-flex-4090": {"via": "runpod-catalogue", "gpus": ["NVIDIA GeForce RTX 4090"]}}) == []

@@ -16,8 +16,8 @@ from trial.errors import Denied, Malformed
 from trial.meter import Meter
 
 WANTED = {
-    "runpod-flex-4090": {"via": "runpod-catalogue", "pool": "ADA_24"},
-    "runpod-flex-24gb": {"via": "runpod-catalogue", "pool": "AMPERE_24"},
+    "runpod-flex-4090": {"via": "runpod-catalogue", "gpus": ["NVIDIA RTX 4090"]},
+    "runpod-flex-24gb": {"via": "runpod-catalogue", "gpus": ["NVIDIA A5000", "NVIDIA RTX 3090"]},
     "hf-t4": {},
 }
 
@@ -66,22 +66,28 @@ def fetch(http: httpx.Client) -> list:
     return list(runpod.fetch(http, WANTED, meter=Meter()))
 
 
-def test_a_pools_serverless_price_per_hour(serve):
-    gpus = [gpu("RTX 4090", "ADA_24", 1.1), gpu("A5000", "AMPERE_24", 0.69), gpu("RTX 3090", "AMPERE_24", 0.69), gpu("H100", None, 4.18)]
+def test_a_rows_gpus_and_not_its_pool_give_the_price(serve):
+    gpus = [
+        gpu("RTX 4090", "ADA_24", 1.1),
+        gpu("A5000", "AMPERE_24", 0.69),
+        gpu("RTX 3090", "AMPERE_24", 0.69),
+        gpu("H100", None, 4.18),
+        gpu("L4", "ADA_24", 0.69),
+    ]
     first, second = fetch(serve({"gpus": gpus}))
     assert (first.row, first.per, first.amounts, first.rounded) == ("runpod-flex-4090", "h", ((Decimal(0), Decimal("1.1")),), True)
-    assert second.said == "AMPERE_24: A5000, RTX 3090; rounded by the catalogue"
+    assert second.said == "A5000, RTX 3090; rounded by the catalogue"
 
 
-def test_pools_without_one_price_are_no_offer(serve):
+def test_gpus_without_one_price_are_no_offer(serve):
     gpus = [gpu("A5000", "AMPERE_24", 0.69), gpu("RTX 3090", "AMPERE_24", 0.5), gpu("RTX 4090", "ADA_24", 0), {"id": "x", "pool": "ADA_24"}]
     first, second = fetch(serve({"gpus": gpus}))
     assert isinstance(first, NoOffer)
-    assert "not in the catalogue" in first.reason
+    assert "no serverless price in the catalogue" in first.reason
     assert "2 serverless prices" in second.reason
 
 
-@pytest.mark.parametrize("body", [{"gpus": 3}, {}, b"<html>", [1], {"gpus": [gpu("x", "ADA_24", "dear")]}])
+@pytest.mark.parametrize("body", [{"gpus": 3}, {}, b"<html>", [1], {"gpus": [gpu("RTX 4090", "ADA_24", "dear")]}])
 def test_answers_of_another_shape_are_malformed(serve, body):
     with pytest.raises(Malformed):
         fetch(serve(body))
