@@ -7,6 +7,7 @@ from collectors.aws_lambda.fetch import Clients, fetch, fetch_usage
 from collectors.aws_lambda.parse import parse
 
 SOURCES = ("cloudwatch-logs",)
+# Every invocation that CloudWatch counts is a request of the trial: nothing ignored is among them.
 COUNTED_BY_PROVIDER: frozenset[str] = frozenset()
 
 __all__ = ["COUNTED_BY_PROVIDER", "SOURCES", "Clients", "assemble", "fetch", "fetch_usage", "parse"]
