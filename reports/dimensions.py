@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from analysis.sketches import quantile
 from reports import format as say
@@ -111,7 +112,7 @@ def _bounds(e: EndpointResult) -> str:
     if e.cost is None or not e.cost.days:
         return "no price"
     n = len(e.cost.days)
-    return say.usd_range(sum(d.low for d in e.cost.days) / n, sum(d.high for d in e.cost.days) / n)
+    return say.usd_range(sum((d.low for d in e.cost.days), Decimal(0)) / n, sum((d.high for d in e.cost.days), Decimal(0)) / n)
 
 
 def _cold_against_warm(e: EndpointResult) -> str:

@@ -132,8 +132,7 @@ def _experiment(client: MlflowClient, name: str, database: Path | None) -> str:
         return str(found.experiment_id)
     # Without a location of its own an experiment in a file store keeps artifacts under whatever folder the process ran in.
     location = (database.parent / "mlartifacts" / name).as_uri() if database is not None else None
-    # Without a kind MLflow greets with its pages for language-model agents.
-    return str(client.create_experiment(name, artifact_location=location, tags={"mlflow.experimentKind": "custom_model_development"}))
+    return str(client.create_experiment(name, artifact_location=location))
 
 
 def _sqlite_path(uri: str) -> Path | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.sketches import cumulative, quantile
 from reports import format as say
@@ -15,7 +15,7 @@ from trial.summary import Sketch
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-_KINDS = (("warm", SERIES[0], "-"), ("cold", SERIES[1], (0, (6, 2))))
+_KINDS: tuple[tuple[str, str, Any], ...] = (("warm", SERIES[0], "-"), ("cold", SERIES[1], (0, (6, 2))))
 
 
 def latency(endpoints: Sequence[EndpointResult], *, slo_ms: float) -> Figure | None:

@@ -106,7 +106,9 @@ def draw(
     from matplotlib.figure import Figure as MatplotlibFigure
 
     out = io.BytesIO()
-    with _LOCK, mpl.rc_context({**mpl.rcParamsDefault, **_STYLE, "svg.hashsalt": name}):
+    settings: Any = dict(mpl.rcParamsDefault)
+    settings |= {**_STYLE, "svg.hashsalt": name}
+    with _LOCK, mpl.rc_context(settings):
         canvas = MatplotlibFigure(figsize=size, layout="constrained")
         FigureCanvasSVG(canvas)
         plot(canvas)

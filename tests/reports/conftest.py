@@ -424,4 +424,11 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pictures")
+    """Where screenshots go: a folder of the tests' own, or the one FORTNIGHT_PICTURES names."""
+    import os
+
+    named = os.environ.get("FORTNIGHT_PICTURES")
+    if named is None:
+        return tmp_path_factory.mktemp("pictures")
+    Path(named).mkdir(parents=True, exist_ok=True)
+    return Path(named)

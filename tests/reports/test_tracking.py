@@ -130,7 +130,7 @@ def test_what_is_not_finite_is_not_logged(running: TrialResult, config: Trial) -
     odd = replace(w, over_slo=math.nan, residual_points=math.inf)
     runs = wanted_runs(replace(running, endpoints=(replace(running.endpoints[0], whatifs=(odd,)),)), config=config)
     metrics = next(run for run in runs if run.kind == "what-if").steps[0].metrics
-    assert "over_slo_share" not in metrics and "residual_points" not in metrics and "usd_per_day" in metrics
+    assert "replay/over_slo_share" not in metrics and "replay/residual_points" not in metrics and "replay/usd_per_day" in metrics
 
 
 def test_before_the_first_day_the_runs_are_there_without_steps(empty: TrialResult, config: Trial, uri: str) -> None:
