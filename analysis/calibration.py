@@ -136,7 +136,7 @@ def calibrate_days(days: Sequence[DaySummary], *, trial: TrialSection, trials: i
         moved = own * trial.cold_hit_threshold / rate
         if moved < 1 and rate != trial.cold_hit_threshold:
             cases.append(_Case(rate=rate, cold_hits=cold_hits, threshold=moved, above=own > moved))
-    name = f"{BLOCK_DAYS}-day blocks of {len(days)} observed days at {own:.1%} cold hits"
+    name = f"{days[0].endpoint}: {len(days)} days at {own:.1%} cold hits, in {BLOCK_DAYS}-day blocks"
     return _measure(OWN, name, requests, cases, seed=seed, alpha=1 - trial.confidence)
 
 

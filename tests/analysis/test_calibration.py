@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+import runpy
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from analysis.flags import flags
 from analysis.scenarios import SCENARIOS, STREAMS, resample, simulate
 from analysis.verdict import judge
 
+ROOT = Path(__file__).resolve().parents[2]
 WEEKEND = np.arange(14) % 7 >= 5
 SIDE = {"evaluate-dedicated": 1, "stay-serverless": -1, "not-decided": 0}
 
@@ -168,3 +171,29 @@ def test_a_week_shifted_trial_is_judged_by_its_own_weekends(trial_days, trial_se
     days = trial_days([600] * 5, [20] * 5, skip=3)
     assert days[0].day - trial_section.start == timedelta(days=3)
     assert judge(days, endpoint="e", platform="cloud-run", trial=trial_section).decision == "stay-serverless"
+
+
+def test_the_figure_of_the_docs_is_the_same_bytes_for_the_same_seed(tmp_path):
+    script = runpy.run_path(str(ROOT / "docs" / "figures" / "make_verdict_figure.py"))
+    for name in ("one.svg", "two.svg"):
+        assert script["main"](["--trials", "60", "--out", str(tmp_path / name)]) == 0
+    drawn = (tmp_path / "one.svg").read_bytes()
+    assert drawn == (tmp_path / "two.svg").read_bytes()
+    for label in (b"this verdict", b"plain threshold", b"30 %, sparse traffic", b"day of the trial"):
+        assert label in drawn
+
+
+def test_the_benchmark_reads_a_trace(tmp_path, capsys):
+    rng = np.random.default_rng(6)
+    at = np.sort(rng.uniform(0, 20 * 86400, 4000))
+    times = [(datetime(2024, 11, 15) + timedelta(seconds=float(s))).isoformat(sep=" ", timespec="seconds") for s in at]
+    trace = tmp_path / "trace.csv"
+    trace.write_text("gmt_create,checkpoint_model_version_id\n" + "\n".join(f"{t},M1" for t in times) + "\n", encoding="utf-8")
+    script = runpy.run_path(str(ROOT / "benchmarks" / "calibration.py"))
+    assert script["main"](["--trace", str(trace), "--trials", "50", "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)["results"]
+    # 200 Poisson requests a day: exp(-lambda T) of them are cold at each time-out.
+    of_m1 = {r["name"].split(":")[0]: r["threshold"] for r in results if r["name"].startswith("M1")}
+    assert of_m1.keys() == {"M1 300 s", "M1 600 s"}
+    for name, timeout in (("M1 300 s", 300), ("M1 600 s", 600)):
+        assert of_m1[name] == pytest.approx(np.exp(-timeout * 200 / 86400), abs=0.03)
