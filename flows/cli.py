@@ -125,6 +125,38 @@ def verdict(
 
 
 @app.command()
+def whatif(
+    config: Config = DEFAULT,
+    endpoint: EndpointName = None,
+    arrivals: Annotated[Optional[Path], typer.Option(help="Replay this CSV (arrival_ms, service_ms) instead of the trial.")] = None,
+    idle_timeout: Annotated[Optional[float], typer.Option(help="Seconds an idle worker is kept.")] = None,
+    cold_start_ms: Annotated[Optional[float], typer.Option(min=0, help="What a cold start adds; default: as measured.")] = None,
+    min_workers: Annotated[Optional[int], typer.Option(help="Workers kept ready.")] = None,
+    max_workers: Annotated[Optional[int], typer.Option(help="At most this many workers.")] = None,
+    ping_every: Annotated[Optional[float], typer.Option(help="Seconds between keep-warm pings.")] = None,
+    concurrency: Annotated[Optional[int], typer.Option(help="Requests one worker serves at once.")] = None,
+    dedicated: Annotated[Optional[int], typer.Option(help="This many instances that never stop, with one queue.")] = None,
+    reject: Annotated[Optional[bool], typer.Option("--reject/--queue", help="What happens above --max-workers.")] = None,
+    json: Json = False,
+) -> None:
+    """Replay the observed arrivals under other settings; without policy flags: the table of standard settings."""
+    from flows.commands import whatif as command
+
+    flags = command.Flags(
+        arrivals=arrivals,
+        idle_timeout=idle_timeout,
+        cold_start_ms=cold_start_ms,
+        min_workers=min_workers,
+        max_workers=max_workers,
+        ping_every=ping_every,
+        concurrency=concurrency,
+        dedicated=dedicated,
+        reject=reject,
+    )
+    command.run(config, endpoint=endpoint, flags=flags, as_json=json)
+
+
+@app.command()
 def report(
     config: Config = DEFAULT,
     out: Annotated[Optional[Path], typer.Option("--out", help="Folder to write to; default: beside the store.")] = None,
@@ -174,6 +206,21 @@ def demo(
     from flows.commands import demo as command
 
     command.run(days=days, seed=seed, out=out, as_json=json)
+
+
+@app.command()
+def calibrate(
+    config: Config = DEFAULT,
+    scenario: Annotated[Optional[list[str]], typer.Option(help="Only this scenario; repeat for several.")] = None,
+    own: Annotated[bool, typer.Option("--own", help="Draw from this trial's own days instead.")] = False,
+    trials: Annotated[int, typer.Option(min=10, max=100_000, help="Simulated trials per scenario.")] = 2000,
+    seed: int = 1,
+    json: Json = False,
+) -> None:
+    """How often the verdict is wrong: false alarms, contradictions and power, by simulation."""
+    from flows.commands import calibrate as command
+
+    command.run(config, scenarios=scenario, own=own, trials=trials, seed=seed, as_json=json)
 
 
 @app.command()

@@ -21,7 +21,7 @@ from trial.store import Store
 log = logging.getLogger("fortnight")
 
 
-def only_transient(task: Any, run: Any, state: Any) -> bool:
+def only_transient(_task: Any, _run: Any, state: Any) -> bool:
     """Throttling and lost connections pass; a missing permission does not get better by asking again."""
     try:
         state.result()

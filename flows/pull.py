@@ -39,7 +39,7 @@ def pull(
     calendar: Calendar,
     *,
     meter: Meter,
-    on_events: Callable[[int], None] = lambda n: None,
+    on_events: Callable[[int], None] | None = None,
 ) -> int:
     """
     Fetches the window and unites it with the raw store.
@@ -53,7 +53,9 @@ def pull(
     Raises:
         SourceError: the platform could not be read; what was stored before stays as it was.
     """
-    events = _watched(collector.fetch(clients, endpoint, window, meter=meter), on_events)
+    events = collector.fetch(clients, endpoint, window, meter=meter)
+    if on_events is not None:
+        events = _watched(events, on_events)
     new = raw.merge(store.files, endpoint=endpoint.name, events=events, day_of=calendar.day_of)
     return sum(new.values())
 

@@ -8,7 +8,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from analysis import verdict
-from flows import costs
+from analysis.prices import PriceBook
+from flows import costs, whatifs
 from trial import registration
 from trial.config import Trial
 from trial.results import EndpointResult, TrialResult
@@ -46,9 +47,8 @@ def _endpoint(trial: Trial, store: Store, endpoint: Any, through: date | None, c
 def gather(trial: Trial, store: Store, *, now: datetime, names: Sequence[str] | None = None) -> TrialResult:
     """The whole result, costs and what-ifs included."""
     known = registration.read(store.files)
-    endpoints = verdicts(trial, store, now=now, names=names)
     book = costs.book_of(trial)
-    endpoints = tuple(replace(e, cost=costs.cost_of(trial, store, trial.endpoint(e.endpoint), e, book)) for e in endpoints)
+    endpoints = tuple(_priced(trial, store, e, book) for e in verdicts(trial, store, now=now, names=names))
     collected = sorted({day for e in endpoints for s in e.days for day in s.days})
     return TrialResult(
         trial=trial.trial.name,
@@ -59,4 +59,18 @@ def gather(trial: Trial, store: Store, *, now: datetime, names: Sequence[str] | 
         dedicated=costs.dedicated_of(trial, endpoints, book),
         registered=dict(known.settings) if known else {},
         changes=known.changes if known else (),
+    )
+
+
+def _priced(trial: Trial, store: Store, result: EndpointResult, book: PriceBook) -> EndpointResult:
+    endpoint = trial.endpoint(result.endpoint)
+    cost = costs.cost_of(trial, store, endpoint, result, book)
+    table = whatifs.table_of(trial, store, endpoint, book)
+    return replace(
+        result,
+        cost=cost,
+        whatifs=table.rows if table else (),
+        cheapest=table.cheapest if table else None,
+        notes=table.notes if table else (),
+        break_evens=whatifs.break_evens_of(trial, replace(result, cost=cost), table, book),
     )

@@ -145,7 +145,9 @@ class EndpointBase(Section):
     min_workers: Annotated[int, Field(ge=0)] = Field(0, description="instances kept warm, as configured on the platform")
     concurrency: Annotated[int, Field(ge=1)] = Field(1, description="requests one instance serves at once")
     keep_warm: KeepWarm | None = Field(None, description="how to recognise keep-warm pings")
-    bill: str | None = Field(None, description="billing export with FOCUS columns (CSV or Parquet) to reconcile with: a file or glob, relative to trial.toml")
+    bill: str | None = Field(
+        None, description="billing export with FOCUS columns (CSV or Parquet) to reconcile with: a file or glob, relative to trial.toml"
+    )
     fields: dict[str, str] = Field(default_factory=dict, description="handler line field -> dotted path in your own JSON log lines")
     api_endpoint: str | None = Field(None, description="another address than the vendor's: the sandbox, or a proxy")
 

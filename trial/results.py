@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from trial.records import Decision, Estimate
 from trial.summary import DaySummary
@@ -172,6 +173,8 @@ class EndpointResult:
     cost: EndpointCost | None = None
     whatifs: tuple[WhatIf, ...] = ()
     cheapest: WhatIf | None = None  # the cheapest setting that meets the SLO
+    notes: tuple[str, ...] = ()  # what must be said with the what-ifs
+    break_evens: tuple[Any, ...] = ()  # analysis.break_even.BreakEven, one a dedicated option
 
     @property
     def total(self) -> DaySummary | None:

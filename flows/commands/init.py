@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from flows import policies
+from flows import policies, wiring
 from trial import config
 from trial.errors import ConfigError
 
@@ -69,7 +68,7 @@ def run(
     tables = [_table(platform, ask, given) for platform in platforms]
     text = _text(
         name=name,
-        start=start or ask("First day of the trial", date.today().isoformat()),
+        start=start or ask("First day of the trial", wiring.now().date().isoformat()),
         days=days,
         timezone=timezone or ask("Time zone whose days count", "UTC"),
         slo_ms=slo_ms if slo_ms is not None else float(ask("Milliseconds a caller waits before noticing", "500")),
@@ -86,7 +85,7 @@ def _asker() -> Any:
     if sys.stdin.isatty():
         return lambda question, default: typer.prompt(question, default=default)
     # Not asked where nobody can answer: the defaults stand and the comments in the file say what to change.
-    return lambda question, default: default
+    return lambda _question, default: default
 
 
 def _table(platform: str, ask: Any, given: dict[str, str | None]) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 
 from trial import config
+from trial.config import Trial
 from trial.results import TrialResult
 
 EXIT = {"evaluate-dedicated": 10, "not-decided": 20, "stay-serverless": 0}
@@ -18,6 +20,9 @@ def run(path: Path, *, endpoint: str | None, plan: bool, as_json: bool) -> int:
     from trial.store import Store
 
     trial = config.load(path)
+    if plan:
+        _plan(trial, endpoint, as_json)
+        return 0
     names = [trial.endpoint(endpoint).name] if endpoint else None
     result = results.gather(trial, Store.at(trial.store_url), now=wiring.now(), names=names)
     if as_json:
@@ -26,6 +31,23 @@ def run(path: Path, *, endpoint: str | None, plan: bool, as_json: bool) -> int:
         _print(result)
     decisions = {e.verdict.decision for e in result.endpoints}
     return next((EXIT[d] for d in ("evaluate-dedicated", "not-decided") if d in decisions), 0)
+
+
+def _plan(trial: Trial, endpoint: str | None, as_json: bool) -> None:
+    from analysis.planning import plan
+    from trial.store import Store
+
+    store = Store.at(trial.store_url)
+    chosen = [trial.endpoint(endpoint)] if endpoint else list(trial.endpoints)
+    plans = {e.name: plan([m.summary for m in store.manifests(e.name)], trial=trial.trial) for e in chosen}
+    if as_json:
+        rows = [{"endpoint": name, **made.to_json()} for name, made in plans.items()]
+        print(json.dumps({"trial": trial.trial.name, "plans": rows}, indent=1))
+        return
+    for name, made in plans.items():
+        print(name)
+        for sentence in made.sentences:
+            print(textwrap.fill(sentence, width=96, initial_indent="  ", subsequent_indent="  "))
 
 
 def _print(result: TrialResult) -> None:
@@ -38,8 +60,9 @@ def _print(result: TrialResult) -> None:
         console.print(
             f"[bold]{endpoint.endpoint}[/bold] ({endpoint.platform}): [bold]{verdict.decision}[/bold], {verdict.evidence}", highlight=False
         )
+        long_run = f"{verdict.long_run.low:.1%} to {verdict.long_run.high:.1%}"
         console.print(
-            f"  cold-hit rate of these {verdict.days} days {realised}; of traffic like this {verdict.long_run.low:.1%} to {verdict.long_run.high:.1%};"
+            f"  cold-hit rate of these {verdict.days} days {realised}; of traffic like this {long_run};"
             f" threshold {verdict.threshold:.0%}; the plain rule says {verdict.rule}",
             highlight=False,
         )
