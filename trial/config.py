@@ -252,11 +252,11 @@ class Trial(Section):
     """The whole of trial.toml."""
 
     trial: TrialSection
-    store: StoreSection = Field(default_factory=lambda: StoreSection())
-    tracking: TrackingSection = Field(default_factory=lambda: TrackingSection())
-    prices: PricesSection = Field(default_factory=lambda: PricesSection())
-    collect: CollectSection = Field(default_factory=lambda: CollectSection())
-    engine: EngineSection = Field(default_factory=lambda: EngineSection())
+    store: StoreSection = Field(default_factory=StoreSection)
+    tracking: TrackingSection = Field(default_factory=TrackingSection)
+    prices: PricesSection = Field(default_factory=PricesSection)
+    collect: CollectSection = Field(default_factory=CollectSection)
+    engine: EngineSection = Field(default_factory=EngineSection)
     endpoints: list[Annotated[Endpoint, Field(discriminator="platform")]] = Field(min_length=1)
     dedicated: list[Dedicated] = Field(default_factory=list)
     # Where the file was read from; relative paths are resolved against its folder. Not a key of the file.

@@ -46,9 +46,8 @@ def _print(results: list[Any]) -> None:
         print(
             f"  {r.trials:,} trials of {r.days} days, about {r.requests_per_day:,.0f} requests a day, design effect {r.design_effect:.1f}"
         )
-        print(
-            f"  true rate at {r.threshold:.0%}: false alarms {r.false_alarm[-1]:.1%}, of which flagged {flagged}; contradictions {r.contradiction:.1%}"
-        )
+        wrong = f"false alarms {r.false_alarm[-1]:.1%}, of which flagged {flagged}; contradictions {r.contradiction:.1%}"
+        print(f"  true rate at {r.threshold:.0%}: {wrong}")
         for rule, alarms in r.compared.items():
             print(f"    {rule}: {alarms[-1]:.1%}")
         for power in r.rates:
