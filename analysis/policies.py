@@ -126,6 +126,56 @@ class Policy:
         return max((s.workers for s in self.min_workers if s.covers(hour)), default=0)
 
 
+def from_flags(
+    *,
+    idle_timeout_s: float | None,
+    dedicated: int | None = None,
+    min_workers: int = 0,
+    max_workers: int | None = None,
+    reject: bool = False,
+    concurrency: int = 1,
+    ping_every_s: float | None = None,
+    provisioned: int = 0,
+    routing: Routing = "newest-created",
+    load_queueing: bool = False,
+    queue_delay_s: float | None = None,
+    requests_per_worker: int | None = None,
+    seed: int = 0,
+) -> Policy:
+    """
+    The policy of `fortnight whatif --idle-timeout ...`.
+
+    The routing is SimFaaS's unless said otherwise, so that a file replayed by both gives the same averages to the last digit.
+
+    Raises:
+        ConfigError: nothing says how long a worker is kept, two scalers at once, or any contradiction of Policy.
+    """
+    if queue_delay_s is not None and requests_per_worker is not None:
+        raise _contradiction("two scalers at once", "Choose the queue delay or the request count")
+    scaler: QueueDelay | RequestCount | None = None
+    if queue_delay_s is not None:
+        scaler = QueueDelay(seconds=queue_delay_s)
+    elif requests_per_worker is not None:
+        scaler = RequestCount(per_worker=requests_per_worker)
+    policy = Policy(
+        idle_timeout_s=idle_timeout_s,
+        dedicated=dedicated,
+        min_workers=min_workers,
+        max_workers=max_workers,
+        overflow="reject" if reject else "queue",
+        concurrency=concurrency,
+        ping_every_s=ping_every_s,
+        provisioned=provisioned,
+        routing=routing,
+        load_queueing=load_queueing,
+        scaler=scaler,
+        seed=seed,
+    )
+    if idle_timeout_s is None and dedicated is None:
+        raise ConfigError("nothing says how long an idle worker is kept", do="Give --idle-timeout, in seconds, or --dedicated")
+    return policy
+
+
 def _check_values(policy: Policy) -> None:
     if policy.routing not in ROUTINGS:
         raise _contradiction(f"routing {policy.routing!r}", f"Use one of {', '.join(ROUTINGS)}")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import replay_events, replay_stack
-from analysis.policies import Policy, QueueDelay, RequestCount, Shift
+from analysis.policies import Policy, QueueDelay, RequestCount, Shift, from_flags
 from analysis.replay import replay
 from trial.errors import ConfigError
 
@@ -275,3 +275,17 @@ def test_a_policy_that_contradicts_itself_is_one_line(kwargs):
     with pytest.raises(ConfigError, match="makes no sense") as raised:
         Policy(**kwargs)
     assert "\n" not in str(raised.value)
+
+
+def test_flags_make_a_policy_or_one_line():
+    policy = from_flags(idle_timeout_s=600, max_workers=3, reject=True)
+    assert (policy.idle_timeout_s, policy.max_workers, policy.overflow, policy.routing) == (600, 3, "reject", "newest-created")
+    assert from_flags(idle_timeout_s=None, dedicated=2).dedicated == 2
+    assert from_flags(idle_timeout_s=5, queue_delay_s=4).scaler == QueueDelay(seconds=4)
+    assert from_flags(idle_timeout_s=5, requests_per_worker=2).scaler == RequestCount(per_worker=2)
+    with pytest.raises(ConfigError, match="--idle-timeout"):
+        from_flags(idle_timeout_s=None)
+    with pytest.raises(ConfigError, match="no idle time-out"):
+        from_flags(idle_timeout_s=None, ping_every_s=480)
+    with pytest.raises(ConfigError, match="two scalers"):
+        from_flags(idle_timeout_s=5, queue_delay_s=4, requests_per_worker=2)
