@@ -3,11 +3,62 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from trial.summary import DaySummary
+
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostics:
+    """
+    Args:
+        design_effect: how much more the day counts vary than independent requests would make them.
+        effective_requests: requests / design effect: how many independent ones they are worth.
+        lag_1: correlation of a day's score with the next day's.
+        largest_day: the busiest day over the mean day.
+        requests_trend_p, rate_trend_p: p-values of a slope over the days.
+    """
+
+    design_effect: float
+    effective_requests: float
+    lag_1: float
+    largest_day: float
+    requests_trend_p: float
+    rate_trend_p: float
+
+
+def describe(days: Sequence[DaySummary]) -> Diagnostics | None:
+    """What a report shows beside the verdict; None without requests."""
+    days = sorted(days, key=lambda d: d.day)
+    requests = np.array([d.requests for d in days], dtype=np.float64)
+    cold = np.array([d.cold_hits for d in days], dtype=np.float64)
+    if not requests.any():
+        return None
+    kinds = weekends(days)
+    effect = float(design_effect(requests, cold))
+    return Diagnostics(
+        design_effect=effect,
+        effective_requests=float(requests.sum()) / max(effect, 1.0),
+        lag_1=float(lag_1(scores(requests, cold))),
+        largest_day=float(largest_share(requests)),
+        requests_trend_p=float(trend(np.log1p(requests), kinds=kinds)[1]),
+        rate_trend_p=float(trend(rates(requests, cold), requests, kinds=kinds)[1]),
+    )
+
+
+def weekends(days: Sequence[DaySummary]) -> npt.NDArray[np.bool_]:
+    return np.array([d.day.weekday() >= 5 for d in days], dtype=bool)
+
+
+def rates(requests: Floats, cold_hits: Floats) -> Floats:
+    """Daily rates, 0 on a day without requests."""
+    return np.divide(cold_hits, requests, out=np.zeros_like(cold_hits), where=requests > 0)
 
 
 def scores(requests: Floats, cold_hits: Floats) -> Floats:

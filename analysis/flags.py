@@ -42,6 +42,9 @@ CODES = {
 # Keys of [trial] that are the rule itself; a change of them is a change of the question.
 RULE_KEYS = frozenset(("cold_hit_threshold", "confidence", "user_facing", "latency_slo_ms", "noticed_share"))
 
+# Prolonging a trial is no harm: the evidence may be looked at on any day.
+HARMLESS_KEYS = frozenset(("name", "days", "max_age_days", "tolerance"))
+
 
 def flags(
     days: Sequence[DaySummary], *, endpoint: str, trial: TrialSection, through: date | None, changes: Sequence[Mapping[str, str]] = ()
@@ -60,7 +63,7 @@ def flags(
     found["missing-days"] += _missing(days, trial, through)
     counts = Counts.of_cold_hits(days)
     if days:
-        for code, detail in _of_traffic(counts, _weekends(days)):
+        for code, detail in _of_traffic(counts, diagnostics.weekends(days)):
             found[code].append(detail)
     found["incomplete-logs"] += _incomplete(days)
     low, high = counts.bounds
@@ -72,7 +75,7 @@ def flags(
     for change in changes:
         touched = _code_of(change.get("key", ""), endpoint)
         if touched:
-            found[touched].append(f"{change.get('key')} from {change.get('from')} to {change.get('to')} on {change.get('when')}")
+            found[touched].append(_told(change))
     return tuple(Flag(code=code, detail="; ".join(details)) for code, details in found.items() if details)
 
 
@@ -89,7 +92,7 @@ def traffic_flags(requests: Floats, cold_hits: Floats, weekend: npt.NDArray[np.b
     """
     span = requests.shape[-1] - 1
     volume, volume_p = diagnostics.trend(np.log1p(requests), kinds=weekend)
-    rate, rate_p = diagnostics.trend(_rates(requests, cold_hits), requests, kinds=weekend)
+    rate, rate_p = diagnostics.trend(diagnostics.rates(requests, cold_hits), requests, kinds=weekend)
     return {
         "trend": ((volume_p < TREND_P) & (np.abs(volume) * span > TREND_REQUESTS))
         | ((rate_p < TREND_P) & (np.abs(rate) * span > TREND_RATE)),
@@ -99,19 +102,11 @@ def traffic_flags(requests: Floats, cold_hits: Floats, weekend: npt.NDArray[np.b
     }
 
 
-def _rates(requests: Floats, cold_hits: Floats) -> Floats:
-    return np.divide(cold_hits, requests, out=np.zeros_like(cold_hits), where=requests > 0)
-
-
-def _weekends(days: Sequence[DaySummary]) -> npt.NDArray[np.bool_]:
-    return np.array([d.day.weekday() >= 5 for d in days], dtype=bool)
-
-
 def _of_traffic(counts: Counts, weekend: npt.NDArray[np.bool_]) -> list[tuple[str, str]]:
     requests, cold = counts.seen.astype(np.float64), counts.fewest.astype(np.float64)
     up = traffic_flags(requests, cold, weekend)
     volume, _ = diagnostics.trend(np.log1p(requests), kinds=weekend)
-    rate, _ = diagnostics.trend(_rates(requests, cold), requests, kinds=weekend)
+    rate, _ = diagnostics.trend(diagnostics.rates(requests, cold), requests, kinds=weekend)
     details = {
         "trend": f"requests change by {np.expm1(volume):+.0%} a day, the rate by {100 * rate:+.1f} points a day: "
         "a verdict holds for these days only",
@@ -162,10 +157,18 @@ def _models_changed(days: Sequence[DaySummary]) -> list[str]:
 
 
 def _code_of(key: str, endpoint: str) -> str | None:
-    """Which flag a change of this key raises for this endpoint; None where it touches neither its rate nor its rule."""
+    """Which flag a change of this key raises for this endpoint; None where it touches neither its rate nor its price nor its rule."""
     table, _, rest = key.partition(".")
     if table == "endpoints":
         return "settings-changed" if f"{rest}.".startswith(f"{endpoint}.") else None
-    if table == "trial":
-        return "threshold-changed" if rest in RULE_KEYS else "settings-changed"
-    return "settings-changed" if table == "prices" else None
+    if table == "trial" and rest in RULE_KEYS:
+        return "threshold-changed"
+    return "settings-changed" if table in ("trial", "prices") and rest not in HARMLESS_KEYS else None
+
+
+def _told(change: Mapping[str, str]) -> str:
+    when = str(change.get("when", "")).partition("T")[0]
+    if change.get("key") == "prices.sha256":
+        return f"the price book on {when}"
+    old, new = (str(change.get(end, "absent")).strip('"') for end in ("from", "to"))
+    return f"{change.get('key')} from {old} to {new} on {when}"

@@ -8,6 +8,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from analysis.diagnostics import describe
+from trial.records import as_dict
 from trial.results import DedicatedCost, EndpointResult, WhatIf
 
 
@@ -52,9 +54,15 @@ def _endpoint(result: EndpointResult, dedicated: Sequence[DedicatedCost]) -> dic
         "flags": [flag.code for flag in verdict.flags],
         "flag_details": {flag.code: flag.detail for flag in verdict.flags},
         "reasons": list(verdict.reasons),
+        "diagnostics": _diagnostics(result),
         "cost": _cost(result, dedicated),
         "cheapest_setting_meeting_slo": _setting(result.cheapest) if result.cheapest else None,
     }
+
+
+def _diagnostics(result: EndpointResult) -> dict[str, Any] | None:
+    seen = describe(result.days)
+    return None if seen is None else {name: _number(value) for name, value in as_dict(seen).items()}
 
 
 def _cost(result: EndpointResult, dedicated: Sequence[DedicatedCost]) -> dict[str, Any] | None:

@@ -66,7 +66,10 @@ def test_missing_days_are_named(trial_days, trial_section):
         ("endpoints.other.region", None),
         ("prices.book", "settings-changed"),
         ("store.url", None),
+        ("prices.tolerance", None),
+        ("dedicated.big.price", None),
         ("trial.timezone", "settings-changed"),
+        ("trial.days", None),
         ("trial.cold_hit_threshold", "threshold-changed"),
         ("trial.latency_slo_ms", "threshold-changed"),
     ],
@@ -74,6 +77,15 @@ def test_missing_days_are_named(trial_days, trial_section):
 def test_changes_concern_the_endpoint_or_the_rule(trial_days, trial_section, key, code):
     change = {"when": "2026-11-06", "key": key, "from": "a", "to": "b"}
     assert codes(trial_days(STEADY, COLD), trial_section, changes=[change]) == ({code} if code else set())
+
+
+def test_a_change_is_told_plainly(trial_days, trial_section):
+    changes = [
+        {"when": "2026-11-06T03:30:00+00:00", "key": "endpoints.e.region", "from": '"us-east-1"', "to": '"eu-west-1"'},
+        {"when": "2026-11-07T03:30:00+00:00", "key": "prices.sha256", "from": '"ab12"', "to": '"cd34"'},
+    ]
+    (flag,) = flags(trial_days(STEADY, COLD), endpoint="e", trial=trial_section, through=None, changes=changes)
+    assert flag.detail == "endpoints.e.region from us-east-1 to eu-west-1 on 2026-11-06; the price book on 2026-11-07"
 
 
 def test_a_model_that_changes_is_found_in_the_logs(trial_days, trial_section):

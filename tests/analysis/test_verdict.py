@@ -210,7 +210,7 @@ def test_whatever_the_days_there_is_an_answer_and_no_nan(days, user_facing, conf
     assert 0 <= of.long_run.low <= of.long_run.high <= 1 and of.reasons
     assert 0 <= of.bounds[0] <= of.bounds[1] <= 1
     if of.decision == "evaluate-dedicated":
-        assert of.bounds[0] > threshold or days[0].first_cold and of.long_run.low >= threshold
+        assert of.bounds[0] > threshold or (days[0].first_cold and of.long_run.low >= threshold)
     result = EndpointResult(endpoint="e", platform="runpod", days=tuple(days), verdict=of)
     text = json.dumps(verdict_json("t", of.as_of, [result]), allow_nan=False)
     assert json.loads(text)["endpoints"][0]["decision"] == of.decision
@@ -244,6 +244,7 @@ def test_json_has_the_agreed_keys(verdict, trial_days):
     assert row["cold_hit_rate"].keys() == {"realised", "bounds", "long_run"}
     assert row["passed_on"] == "2026-11-02" and row["flags"] == []
     assert row["cost"]["usd_per_day"] == 12.82
+    assert row["diagnostics"]["effective_requests"] == sum(BUSY) / max(1, row["diagnostics"]["design_effect"])
     assert row["cost"]["cheapest_dedicated"] == {"name": "g4dn.xlarge", "usd_per_day": 17.67}, (
         "one that cannot carry the traffic is no option"
     )
