@@ -197,3 +197,13 @@ def test_the_benchmark_reads_a_trace(tmp_path, capsys):
     assert of_m1.keys() == {"M1 300 s", "M1 600 s"}
     for name, timeout in (("M1 300 s", 300), ("M1 600 s", 600)):
         assert of_m1[name] == pytest.approx(np.exp(-timeout * 200 / 86400), abs=0.03)
+
+
+@pytest.mark.parametrize("per_day", [1, 2, 3, 5, 10])
+@pytest.mark.parametrize("threshold", [0.05, 0.2, 0.5])
+def test_a_handful_of_requests_a_day_raises_no_more_false_alarms(per_day, threshold):
+    rng = np.random.default_rng([13, per_day])
+    requests = rng.poisson(per_day, size=(2000, 14)).astype(float)
+    cold = rng.binomial(requests.astype(int), threshold).astype(float)
+    sides = looks.t_mixture(requests, cold, threshold=threshold, alpha=0.05, weekend=WEEKEND)
+    assert (sides != 0).any(axis=1).mean() <= 0.05 + 0.01  # two standard errors
