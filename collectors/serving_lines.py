@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from trial.records import Ignored, Status
 
-# <time> [INFO ] W-9014-pose_1.0-stdout MODEL_METRICS - HandlerTime.ms:127.81|#ModelName:pose,Level:Model|#hostname:h,requestID:x,timestamp:y
+# <time> [INFO ] W-9014-pose_1.0-stdout MODEL_METRICS - HandlerTime.ms:127.81|#ModelName:pose|#hostname:h,requestID:x,timestamp:y
 _TORCHSERVE = re.compile(
     r"(?P<logger>MODEL_METRICS|TS_METRICS) - (?P<name>[A-Za-z_]\w*)\.(?P<unit>[A-Za-z]+):(?P<value>[^|\s]+)\|(?P<tags>[^\r\n]*)"
 )
