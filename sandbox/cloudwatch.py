@@ -1,22 +1,19 @@
-"""One address for both CloudWatch services, in the wire protocols botocore speaks: JSON 1.1 and 1.0, and RPC v2 with CBOR."""
+"""One address for both CloudWatch services, in the wire protocol botocore speaks to them: JSON, 1.1 for logs and 1.0 for metrics."""
 
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
-from sandbox import cbor
 from sandbox.cloudwatch_logs import ApiError, CloudWatchLogs
 from sandbox.cloudwatch_metrics import CloudWatchMetrics
 from sandbox.faults import Dice
 from sandbox.http_server import Request, Response, serve_http
 from sandbox.instants import SECOND, to_datetime
-
-_RPC = re.compile(r"/service/GraniteServiceVersion20100801/operation/(\w+)")
 
 
 class CloudWatch:
@@ -27,20 +24,16 @@ class CloudWatch:
         self.calls: dict[str, int] = {}
 
     def __call__(self, request: Request) -> Response:
-        rpc = _RPC.fullmatch(request.path)
-        target = request.headers.get("x-amz-target", "")
-        service, _, operation = target.rpartition(".")
-        if rpc:
-            service, operation = "GraniteServiceVersion20100801", rpc[1]
+        service, _, operation = request.headers.get("x-amz-target", "").rpartition(".")
         self.calls[operation] = self.calls.get(operation, 0) + 1
-        wire = _Cbor if rpc else _Json
         try:
             fault = self._refuse(request)
-            if fault == "cut":
-                return Response(body=b"{" * 64, cut=True)
-            return wire.answer(self._run(service, operation, wire.read(request.body)))
+            if fault == "drop":
+                return Response(drop=True)
+            answer = _answer(self._run(service, operation, _read(request.body)))
+            return replace(answer, cut=True) if fault == "cut" else answer
         except ApiError as exc:
-            return wire.error(exc)
+            return _error(exc)
 
     def _refuse(self, request: Request) -> str | None:
         faults = self._dice.faults
@@ -65,46 +58,27 @@ class CloudWatch:
         raise ApiError("UnknownOperationException", f"{service}.{operation} is not offered here", 404)
 
 
-class _Json:
-    @staticmethod
-    def read(body: bytes) -> Mapping[str, Any]:
-        try:
-            given = orjson.loads(body or b"{}")
-        except orjson.JSONDecodeError as exc:
-            raise ApiError("SerializationException", "The request body is no JSON") from exc
-        return {k: to_datetime(round(v * SECOND)) if k in ("StartTime", "EndTime") else v for k, v in given.items()}
-
-    @staticmethod
-    def answer(result: dict[str, Any]) -> Response:
-        body = orjson.dumps(result, default=lambda at: at.timestamp(), option=orjson.OPT_PASSTHROUGH_DATETIME)
-        return Response(body=body, headers={"Content-Type": "application/x-amz-json-1.1", "x-amzn-RequestId": "sandbox"})
-
-    @staticmethod
-    def error(exc: ApiError) -> Response:
-        body = orjson.dumps({"__type": exc.code, "message": exc.message})
-        headers = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-ErrorType": exc.code}
-        return Response(status=exc.status, body=body, headers=headers)
+def _read(body: bytes) -> Mapping[str, Any]:
+    try:
+        given = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError as exc:
+        raise ApiError("SerializationException", "The request body is no JSON") from exc
+    return {k: to_datetime(round(v * SECOND)) if k in ("StartTime", "EndTime") else v for k, v in given.items()}
 
 
-_CBOR_HEADERS = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
+def _answer(result: dict[str, Any]) -> Response:
+    body = orjson.dumps(result, default=lambda at: at.timestamp(), option=orjson.OPT_PASSTHROUGH_DATETIME)
+    return Response(body=body, headers={"Content-Type": "application/x-amz-json-1.1", "x-amzn-RequestId": "sandbox"})
 
 
-class _Cbor:
-    @staticmethod
-    def read(body: bytes) -> Mapping[str, Any]:
-        try:
-            return cbor.loads(body) if body else {}
-        except ValueError as exc:
-            raise ApiError("SerializationException", str(exc)) from exc
-
-    @staticmethod
-    def answer(result: dict[str, Any]) -> Response:
-        return Response(body=cbor.dumps(result), headers=_CBOR_HEADERS)
-
-    @staticmethod
-    def error(exc: ApiError) -> Response:
-        body = cbor.dumps({"__type": f"com.amazonaws.cloudwatch#{exc.code}", "message": exc.message})
-        return Response(status=exc.status, body=body, headers={**_CBOR_HEADERS, "x-amzn-query-error": f"{exc.code};Sender"})
+def _error(exc: ApiError) -> Response:
+    body = orjson.dumps({"__type": exc.code, "message": exc.message})
+    headers = {
+        "Content-Type": "application/x-amz-json-1.1",
+        "x-amzn-ErrorType": exc.code,
+        "x-amzn-query-error": f"{exc.code};{'Sender' if exc.status < 500 else 'Receiver'}",
+    }
+    return Response(status=exc.status, body=body, headers=headers)
 
 
 @contextlib.contextmanager

@@ -8,14 +8,15 @@ from typing import Literal
 
 from sandbox.seeds import generator
 
-Fault = Literal["throttle", "error", "cut"]
+Fault = Literal["throttle", "error", "cut", "drop"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
     """
     Args:
-        throttle, error, cut: share of calls that are refused as too fast, fail with a 5xx, or lose their connection.
+        throttle, error: share of calls that are refused as too fast, or fail with a 5xx.
+        cut, drop: share of calls whose connection ends in the middle of the answer, or before it.
         empty_page: share of pages that come back empty with a token.
         denied: every call is refused for want of a permission.
         expired: every call is refused because its credentials or token have expired.
@@ -25,6 +26,7 @@ class Faults:
     throttle: float = 0.0
     error: float = 0.0
     cut: float = 0.0
+    drop: float = 0.0
     empty_page: float = 0.0
     denied: bool = False
     expired: bool = False
@@ -50,12 +52,16 @@ class Dice:
         with self._lock:
             draw = float(self._rng.random())
             fault: Fault | None = None
-            if draw < faults.throttle:
-                fault = "throttle"
-            elif draw < faults.throttle + faults.error:
-                fault = "error"
-            elif draw < faults.throttle + faults.error + faults.cut:
-                fault = "cut"
+            shares: tuple[tuple[Fault, float], ...] = (
+                ("throttle", faults.throttle),
+                ("error", faults.error),
+                ("cut", faults.cut),
+                ("drop", faults.drop),
+            )
+            for name, share in shares:
+                if 0 <= draw < share:
+                    fault = name
+                draw -= share
             self._row = self._row + 1 if fault and self._row < faults.in_a_row else 0
             return fault if self._row else None
 

@@ -24,12 +24,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """A body that is not bytes is streamed in chunks. `cut` closes the connection in the middle of the answer."""
+    """A body that is not bytes is streamed in chunks. `cut` ends the connection in the middle of the answer, `drop` before it."""
 
     status: int = 200
     body: bytes | Iterable[bytes] = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: bool = False
+    drop: bool = False
 
 
 Answer = Callable[[Request], Response]
@@ -103,6 +104,9 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _serve
 
     def _send(self, response: Response) -> None:
+        if response.drop:
+            self.close_connection = True
+            return
         self.send_response(response.status)
         for name, value in response.headers.items():
             self.send_header(name, value)

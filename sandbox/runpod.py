@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from sandbox import runpod_billing
 from sandbox.clock import Clock
 from sandbox.endpoints import Endpoint
-from sandbox.faults import Dice
+from sandbox.faults import Dice, Fault
 from sandbox.happened import Worker
 from sandbox.http_server import Request, Response
 from sandbox.instants import MINUTE, MS, SECOND, iso_s, to_us
@@ -44,7 +45,9 @@ class Runpod:
 
     def __call__(self, request: Request) -> Response:
         try:
-            cut = self._refuse(request)
+            fault = self._refuse(request)
+            if fault == "drop":
+                return Response(drop=True)
             for pattern, answer in self._routes:
                 match = pattern.fullmatch(request.path)
                 if match:
@@ -52,12 +55,12 @@ class Runpod:
                         raise Problem(405, "The requested method is not allowed for this path.", {"Allow": "GET"})
                     self.calls[pattern.pattern] = self.calls.get(pattern.pattern, 0) + 1
                     response = answer(request, *match.groups())
-                    return Response(status=response.status, body=b"{" * 64, cut=True) if cut else response
+                    return replace(response, cut=True) if fault == "cut" and isinstance(response.body, bytes) else response
             raise Problem(404, "resource not found")
         except Problem as exc:
             return exc.response()
 
-    def _refuse(self, request: Request) -> bool:
+    def _refuse(self, request: Request) -> Fault | None:
         given = request.headers.get("authorization", "")
         if not given.startswith("Bearer ") or len(given) <= len("Bearer "):
             raise Problem(401, "missing bearer token")
@@ -70,7 +73,7 @@ class Runpod:
             raise Problem(429, "rate limit exceeded for the minute window", {"Retry-After": "1", **_QUOTA, **_POLICY})
         if fault == "error":
             raise Problem(503, "service unavailable")
-        return fault == "cut"
+        return fault
 
     def _known(self, endpoint_id: str) -> None:
         if endpoint_id != ENDPOINT_ID:

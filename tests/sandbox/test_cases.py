@@ -1,0 +1,165 @@
+"""Each case planted alone: it is there, and without it it is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from sandbox import cases
+from sandbox.endpoints import Endpoint
+from sandbox.instants import HOUR, to_datetime
+from sandbox.logs_runpod import Job
+
+
+def texts(endpoint: Endpoint) -> list[str]:
+    found = []
+    for event in endpoint.events:
+        if isinstance(event.payload, str):
+            found.append(event.payload)
+        else:
+            found.append(event.payload.get("textPayload") or json.dumps(event.payload.get("jsonPayload") or event.payload["httpRequest"]))
+    return found
+
+
+def lines_with(*parts: str) -> Callable[[Endpoint], int]:
+    return lambda endpoint: sum(all(part in text for part in parts) for text in texts(endpoint))
+
+
+def reasons(name: str) -> Callable[[Endpoint], int]:
+    return lambda endpoint: sum(r.reason == name for r in endpoint.history.requests)
+
+
+def started(name: str) -> Callable[[Endpoint], int]:
+    return lambda endpoint: sum(w.reason == name for w in endpoint.history.workers)
+
+
+def pings(endpoint: Endpoint) -> int:
+    return sum(day.synthetic for day in endpoint.truth.values())
+
+
+def late(endpoint: Endpoint) -> int:
+    return sum(e.readable_us - e.at_us > HOUR for e in endpoint.events)
+
+
+def twice(endpoint: Endpoint) -> int:
+    return sum(e.copies - 1 for e in endpoint.events)
+
+
+def across_midnight(endpoint: Endpoint) -> int:
+    def day(us):
+        return to_datetime(us).date()  # November: London is on UTC
+
+    return sum(day(r.taken_us) != day(r.ended_us) for r in endpoint.history.requests)
+
+
+def cut_lines(endpoint: Endpoint) -> int:
+    return sum(e.broken and str(e.payload).startswith('{"fortnight"') and '"ts"' not in str(e.payload) for e in endpoint.events)
+
+
+def broken(endpoint: Endpoint) -> int:
+    return sum(day.rejected for day in endpoint.truth.values())
+
+
+def noise(endpoint: Endpoint) -> int:
+    # A run of letters nobody types.
+    return sum(sum(0xA0 < ord(c) < 0x300 for c in text) > 10 for text in texts(endpoint))
+
+
+def retried(endpoint: Endpoint) -> int:
+    return sum(r.arrival.attempt == 2 for r in endpoint.history.requests)
+
+
+def unlabelled(endpoint: Endpoint) -> int:
+    return sum("Starting new" in e.payload.get("textPayload", "") and "instanceId" not in e.payload["labels"] for e in endpoint.events)
+
+
+def short_reasons(endpoint: Endpoint) -> int:
+    return sum(text.endswith("Reason: AUTOSCALING") for text in texts(endpoint))
+
+
+def failed_jobs(endpoint: Endpoint) -> int:
+    jobs: list[Job] = [j for j in endpoint.jobs.values() if j.failed]
+    said = {
+        rid for lines in endpoint.console.values() for _, text in lines if "Finished." in text for rid in [json.loads(text)["requestId"]]
+    }
+    assert all(job.id in said for job in jobs), "the SDK says Finished. for failed jobs too"
+    return len(jobs)
+
+
+EVIDENCE: dict[tuple[str, str], Callable[[Endpoint], int]] = {
+    ("aws-lambda", "init-timeout"): lines_with("INIT_REPORT", "Status: timeout"),
+    ("aws-lambda", "init-error"): lines_with("INIT_REPORT", "Phase: invoke", "Status: error"),
+    ("aws-lambda", "proactive-init"): started("proactive"),
+    ("aws-lambda", "provisioned-init"): started("provisioned"),
+    ("aws-lambda", "crash"): lines_with("REPORT RequestId", "Error Type: Runtime.ExitError"),
+    ("aws-lambda", "out-of-memory"): lines_with("REPORT RequestId", "Error Type: Runtime.OutOfMemory"),
+    ("aws-lambda", "timeout"): lines_with("REPORT RequestId", "Duration: 30000.00 ms", "Status: timeout"),
+    ("aws-lambda", "async-retry"): retried,
+    ("aws-lambda", "lazy-load"): lines_with('"load_ms"'),
+    ("aws-lambda", "xray"): lines_with("REPORT RequestId", "\nXRAY TraceId"),
+    ("aws-lambda", "json-format"): lines_with('"type":"platform.report"'),
+    ("aws-lambda", "snapstart"): lines_with("REPORT RequestId", "Billed Restore Duration"),
+    ("aws-lambda", "user-report-line"): lines_with("REPORT on ticket"),
+    ("aws-lambda", "extension-report"): lines_with("REPORT RequestId", "Post Runtime Duration"),
+    ("aws-lambda", "extension-line"): lines_with("EXTENSION\tName"),
+    ("aws-lambda", "traceback"): lines_with("Traceback (most recent call last)"),
+    ("aws-lambda", "cut-line"): cut_lines,
+    ("aws-lambda", "cut-report"): broken,
+    ("aws-lambda", "missing-report"): lambda e: sum(day.incomplete for day in e.truth.values()),
+    ("aws-lambda", "half-json"): broken,
+    ("aws-lambda", "garbage"): noise,
+    ("aws-lambda", "mid-stream"): lambda e: sum(day.unknown for day in e.truth.values()),
+    ("aws-lambda", "keep-warm"): pings,
+    ("aws-lambda", "late"): late,
+    ("aws-lambda", "duplicate"): twice,
+    ("aws-lambda", "across-midnight"): across_midnight,
+    ("cloud-run", "rollout"): lines_with("Reason: DEPLOYMENT_ROLLOUT"),
+    ("cloud-run", "min-instance"): lines_with("Reason: MANUAL_OR_CUSTOMER_MIN_INSTANCE"),
+    ("cloud-run", "lazy-load"): reasons("lazy_load"),
+    ("cloud-run", "aborted"): lines_with("no available instance"),
+    ("cloud-run", "forbidden"): lines_with("not authenticated"),
+    ("cloud-run", "health-check"): lambda e: sum(day.health for day in e.truth.values()),
+    ("cloud-run", "labels-missing"): unlabelled,
+    ("cloud-run", "short-reason"): short_reasons,
+    ("cloud-run", "probe-failed"): lines_with("probe failed 1 time"),
+    ("cloud-run", "exit"): lines_with("Container called exit"),
+    ("cloud-run", "stderr"): lines_with("UserWarning"),
+    ("cloud-run", "half-json"): broken,
+    ("cloud-run", "garbage"): noise,
+    ("cloud-run", "keep-warm"): pings,
+    ("cloud-run", "late"): late,
+    ("cloud-run", "stored-twice"): twice,
+    ("cloud-run", "across-midnight"): across_midnight,
+    ("runpod", "flashboot"): reasons("flashboot"),
+    ("runpod", "lazy-load"): lines_with('"load_ms"'),
+    ("runpod", "failed"): failed_jobs,
+    ("runpod", "half-json"): broken,
+    ("runpod", "garbage"): noise,
+    ("runpod", "keep-warm"): pings,
+    ("runpod", "late"): late,
+    ("runpod", "duplicate"): twice,
+    ("runpod", "across-midnight"): across_midnight,
+}
+# The handler line can be wrapped in the JSON format only.
+TOGETHER = {"wrapped-line": ("json-format",)}
+EVIDENCE[("aws-lambda", "wrapped-line")] = lines_with('"message":"{\\"fortnight\\"')
+
+
+def test_every_case_has_its_evidence():
+    assert {(c.platform, c.name) for c in cases.CATALOGUE} == set(EVIDENCE)
+
+
+@pytest.mark.parametrize(("platform", "name"), sorted(EVIDENCE))
+def test_planted_alone(one_platform, platform, name):
+    chosen = [name, *TOGETHER.get(name, ())]
+    (endpoint,) = one_platform(platform, days=4, scale=0.5, cases=chosen).endpoints.values()
+    assert EVIDENCE[(platform, name)](endpoint) > 0
+
+
+@pytest.mark.parametrize("platform", ["aws-lambda", "cloud-run", "runpod"])
+def test_plain_traffic_shows_none(one_platform, platform):
+    (endpoint,) = one_platform(platform, days=4, scale=0.5).endpoints.values()
+    seen = {name: find(endpoint) for (where, name), find in EVIDENCE.items() if where == platform}
+    assert {name: n for name, n in seen.items() if n} == {}
