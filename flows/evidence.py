@@ -6,11 +6,11 @@ import hashlib
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 
-from analysis import prices
+from analysis import arrivals, bursts, prices
 from flows import costs
 from reports.extras import ReportExtras
 from trial import registration
@@ -33,6 +33,8 @@ def gather(
         quarantine=[row for name in manifests for row in _quarantine(store, name)],
         versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
         hashes=_hashes(store, manifests, book),
+        break_even=[b for e in result.endpoints for b in e.break_evens],
+        bursts=[row for name in manifests for row in _bursts(store, name)],
         hourly={name: costs.hourly(trial, store, name) for name in manifests},
         operations={name: _operations(found) for name, found in manifests.items()},
         planted=planted,
@@ -66,6 +68,27 @@ def _quarantine(store: Store, endpoint: str) -> list[dict[str, Any]]:
         for day, rules in zip(batch["day"].to_pylist(), batch["rules"].to_pylist(), strict=True):
             counts.update((day.isoformat(), rule.split(" (", 1)[0]) for rule in rules)
     return [{"endpoint": endpoint, "day": day, "rule": rule, "rows": rows} for (day, rule), rows in sorted(counts.items())]
+
+
+def _bursts(store: Store, endpoint: str) -> list[dict[str, Any]]:
+    table = store.table("invocations", endpoint)
+    if not table.num_rows:
+        return []
+    seen = arrivals.from_invocations(table)
+    found = bursts.observed(seen)
+    began = datetime.fromtimestamp(seen.origin_us / 1e6, tz=UTC)
+    return [
+        {
+            "endpoint": endpoint,
+            "start": began + timedelta(milliseconds=burst.start_ms),
+            "minutes": (burst.end_ms - burst.start_ms) / bursts.MINUTE_MS,
+            "requests": burst.requests,
+            "peak_per_minute": burst.peak_rate,
+            "cold_hits": burst.cold,
+            "peak_concurrency": found.peak_concurrent,
+        }
+        for burst in found.bursts
+    ]
 
 
 def _hashes(store: Store, manifests: Mapping[str, Sequence[Manifest]], book: prices.PriceBook) -> dict[str, str]:
