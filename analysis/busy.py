@@ -28,8 +28,7 @@ def busy(tables: Iterable[pa.Table]) -> Busy:
     """
     Every instance's busy intervals over all tables (trial.schema.INVOCATIONS), pings and failed requests included.
 
-    A request occupies its instance for handler_ms up to its end. The end is started_at + latency_ms where that is known,
-    else started_at + queue_ms + init_ms + handler_ms. Throttled and aborted requests occupied none.
+    A request occupies its instance for handler_ms, from started_at + queue_ms on. Throttled and aborted requests occupied none.
     """
     pieces: dict[str | None, list[Intervals]] = {}
     arrivals: dict[str, int] = {}
@@ -75,15 +74,13 @@ def spans(table: pa.Table) -> tuple[NDArray[np.int64], Intervals]:
     Where no handler time is known, the billed or GPU time stands in for it, then the whole latency.
     """
     arrival = table.column("started_at").cast(pa.int64()).to_numpy()
-    queue, init, latency = (_us(table, name) for name in ("queue_ms", "init_ms", "latency_ms"))
-    handler = _us(table, "handler_ms")
+    queue, latency, handler = (_us(table, name) for name in ("queue_ms", "latency_ms", "handler_ms"))
     for other in ("billed_ms", "gpu_ms"):
         handler = np.where(handler < 0, _us(table, other), handler)
-    # Without any handler time the caller's wait bounds the stay: an instance that is still starting cuts it off itself.
-    handler = np.maximum(np.where(handler < 0, latency, handler), 0)
-    # queue_ms holds the whole wait where both are given, so that the longer of the two counts.
-    waited = np.maximum(np.maximum(queue, init), 0)
-    end = arrival + np.where(latency >= 0, np.maximum(latency, handler), waited + handler)
+    # latency_ms is the caller's wait and may begin before started_at, so it counts only where nothing else tells the stay:
+    # an instance that is still starting cuts it off itself.
+    handler, queue = np.where(handler < 0, np.maximum(latency, 0), handler), np.where(handler < 0, 0, np.maximum(queue, 0))
+    end = arrival + queue + handler
     return arrival, np.column_stack((end - handler, end))
 
 

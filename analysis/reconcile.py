@@ -49,7 +49,8 @@ class Reconciliation:
         share: residual / billed over all billed days; None without a bill.
         trend_usd_per_day: least-squares slope of the daily residual; None below three days.
         within_tolerance: None without a bill.
-        culprit: the phase whose size comes closest to the residual, while it is out of tolerance.
+        culprit: the phase that the daily residuals go with best, while they are out of tolerance; growth: by what share it would
+            have to grow (or shrink, below 0) to explain them.
         sentence: what a report prints.
     """
 
@@ -60,6 +61,7 @@ class Reconciliation:
     tolerance: float
     within_tolerance: bool | None
     culprit: str | None
+    growth: float | None
     sentence: str
 
     @property
@@ -116,8 +118,7 @@ def reconcile(cost: EndpointCost, *, tolerance: float, bill: Mapping[date, Mappi
     billed, modelled = (sum((getattr(d, name) for d in days), Decimal(0)) for name in ("billed", "modelled"))
     share = float((billed - modelled) / billed) if billed else (None if billed == modelled else 1.0)
     within = None if not days else abs(share or 0.0) <= tolerance
-    phases = _phases(cost, {d.day for d in days})
-    culprit = None if within is not False else _closest(phases, abs(billed - modelled))
+    culprit, growth = _explains(cost, days) if within is False else (None, None)
     return Reconciliation(
         endpoint=cost.endpoint,
         days=tuple(days),
@@ -126,23 +127,30 @@ def reconcile(cost: EndpointCost, *, tolerance: float, bill: Mapping[date, Mappi
         tolerance=tolerance,
         within_tolerance=within,
         culprit=culprit,
-        sentence=_sentence(cost.endpoint, days, billed, modelled, tolerance, culprit),
+        growth=growth,
+        sentence=_sentence(cost.endpoint, days, billed, modelled, tolerance, culprit, growth),
     )
 
 
-def _phases(cost: EndpointCost, days: set[date]) -> dict[str, Decimal]:
-    phases: dict[str, Decimal] = defaultdict(Decimal)
-    for day in cost.days:
-        if day.day in days:
-            for phase, usd in day.usd.items():
-                phases[phase] += usd
-    return phases
+def _explains(cost: EndpointCost, days: Sequence[DayResidual]) -> tuple[str | None, float | None]:
+    """
+    The phase whose daily size the residual follows: least squares through the origin, the least squares left over win.
 
-
-def _closest(phases: Mapping[str, Decimal], residual: Decimal) -> str | None:
-    """The phase that the residual is most nearly a whole of; start and idle are inferred, so they win a tie."""
-    sized = {phase: usd for phase, usd in phases.items() if usd > 0}
-    return min(sized, key=lambda p: (abs(sized[p] - residual), p not in ("idle", "start")), default=None)
+    A phase can grow at will and shrink to nothing, never below. On few days or ties start and idle come first: those are inferred.
+    """
+    by_day = {d.day: d.usd for d in cost.days}
+    residuals = [float(d.usd) for d in days]
+    found: list[tuple[float, bool, str, float]] = []
+    for phase in sorted({p for d in days for p in by_day[d.day]}):
+        sizes = [float(by_day[d.day].get(phase, 0)) for d in days]
+        square = sum(x * x for x in sizes)
+        if square == 0:
+            continue
+        growth = max(-1.0, sum(x * y for x, y in zip(sizes, residuals, strict=True)) / square)
+        left = sum((y - growth * x) ** 2 for x, y in zip(sizes, residuals, strict=True))
+        found.append((round(left, 12), phase not in ("start", "idle"), phase, growth))
+    _, _, phase, growth = min(found, default=(0.0, False, "", 0.0))
+    return (phase, growth) if found else (None, None)
 
 
 def _slope(values: Sequence[float]) -> float | None:
@@ -153,7 +161,15 @@ def _slope(values: Sequence[float]) -> float | None:
     return sum((i - middle) * (v - mean) for i, v in enumerate(values)) / sum((i - middle) ** 2 for i in range(n))
 
 
-def _sentence(endpoint: str, days: Sequence[DayResidual], billed: Decimal, modelled: Decimal, tolerance: float, culprit: str | None) -> str:
+def _sentence(
+    endpoint: str,
+    days: Sequence[DayResidual],
+    billed: Decimal,
+    modelled: Decimal,
+    tolerance: float,
+    culprit: str | None,
+    growth: float | None,
+) -> str:
     if not days:
         return f"{endpoint}: no bill to compare with."
     if not billed:
@@ -163,6 +179,8 @@ def _sentence(endpoint: str, days: Sequence[DayResidual], billed: Decimal, model
     text = f"{endpoint}: billed ${billed:.2f} over {len(days)} days, modelled ${modelled:.2f}, {abs(share):.1%} {side} than billed"
     inside = sum(d.explained for d in days)
     text += f"; {inside} of {len(days)} days lie within the model's own bounds"
-    if culprit is not None:
-        text += f"; beyond the tolerance of {tolerance:.0%}, and {culprit} is the phase of about that size"
+    if culprit is not None and growth is not None:
+        text += (
+            f"; beyond the tolerance of {tolerance:.0%}: {abs(growth):.0%} {'more' if growth > 0 else 'less'} {culprit} would explain it"
+        )
     return f"{text}."

@@ -77,6 +77,8 @@ def by_life(
         metered = _metered_us(usage, begin, end)
         less = more = Decimal(0)
         if metered is not None:
+            # Whether the meter counts the round-ups is said nowhere: they are its uncertainty.
+            more = seconds(to_us(row.rounding_s) * (1 + sum(begin <= life.end_us < end for life in lives))) * second
             phases = _as_metered(phases, metered, kept=endpoint.min_workers > 0)
         else:
             low, high = _bounds_us(lives, begin, end, row=row, floor=endpoint.min_workers)

@@ -118,7 +118,8 @@ def by_activity(endpoint: Any, row: PriceRow, *, days: Sequence[DaySummary], tab
         arrival, stay = spans(table)
         if row.rule == "request-time":
             # A start-up for a waiting request is billed, so the whole wait counts; overlapping requests share the instance.
-            stay = np.column_stack((arrival, stay[:, 1]))
+            wait = np.nan_to_num(_ms(table, "latency_ms")) * 1000
+            stay = np.column_stack((arrival, np.maximum(stay[:, 1], arrival + np.rint(wait).astype(np.int64))))
             names = table.column("instance_id").to_numpy(zero_copy_only=False).astype(str)
             stay = np.concatenate([union(stay[names == name]) for name in np.unique(names)]) if len(names) else stay
         billed[day] += active_time.billed_us(row, (stay[:, 1] - stay[:, 0]).tolist())

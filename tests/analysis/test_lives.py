@@ -115,7 +115,7 @@ def test_anonymous_workers_are_the_peak_of_requests_within_the_time_out(requests
     found = lives([], Busy(by_instance={None: np.array(rows, dtype=np.int64)}, arrivals={}), idle=idle)
     for t in range(5, 22_000, 487):
         alive = sum(life.start_us <= t < life.end_us for life in found)
-        moments = [t, *(b for b, _ in rows if t - timeout < b <= t), t - timeout + 1]
+        moments = [t, *(b for b, _ in rows if t - timeout < b <= t), t - timeout]
         peak = max(sum(b <= m < e for b, e in rows) for m in moments)
         assert alive == peak
 

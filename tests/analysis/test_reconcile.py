@@ -48,13 +48,25 @@ def test_equal_to_the_cent_is_no_residual():
     assert found.sentence.startswith("e: billed $5.00 over 2 days, modelled $5.00")
 
 
-def test_beyond_tolerance_the_phase_of_that_size_is_named():
-    found = reconcile(cost(*[({"start": "1", "run": "0.2", "idle": "6"}, {"gpu": "8.2"})] * 3), tolerance=0.05)
+def test_beyond_tolerance_the_phase_that_the_residual_follows_is_named():
+    # Every life began 13 % of its seen start-up before it was seen: the residual follows start, and not the larger idle.
+    days = [
+        ({"start": s, "run": "0.4", "idle": i}, {"gpu": str(Decimal(s) * Decimal("1.13") + Decimal("0.4") + Decimal(i))}) for s, i in STARTS
+    ]
+    found = reconcile(cost(*days), tolerance=0.01)
     assert found.within_tolerance is False
-    assert found.share == pytest.approx(1 / 8.2)
     assert found.culprit == "start"
-    assert "beyond the tolerance of 5%" in found.sentence
-    assert "start is the phase" in found.sentence
+    assert found.growth == pytest.approx(0.13)
+    assert found.sentence.endswith("beyond the tolerance of 1%: 13% more start would explain it.")
+
+
+STARTS = (("1.26", "0.91"), ("1.14", "0.92"), ("1.48", "0.60"), ("0.20", "1.30"))
+
+
+def test_a_phase_cannot_shrink_below_nothing():
+    found = reconcile(cost(*[({"run": "5", "idle": "1"}, {"gpu": "3"})] * 3), tolerance=0.05)
+    assert (found.culprit, found.growth) == ("run", pytest.approx(-0.6))
+    assert "60% less run" in found.sentence
 
 
 def test_a_drift_shows_as_a_trend():
