@@ -14,7 +14,7 @@ from sandbox.instants import to_us
 Test = Callable[[Mapping[str, Any]], bool]
 
 _TOKEN = re.compile(
-    r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<op>>=|<=|!=|=~|!~|=|>|<|:|\(|\)|,)|(?P<word>[^\s"()=<>!:,]+))""",
+    r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<op>>=|<=|!=|=~|!~|=|>|<|:|\(|\)|,)|(?P<word>(?:[^\s"()=<>!:,]|(?<=\.)"[^"]*")+))""",
 )
 _OPERATORS = frozenset((">=", "<=", "!=", "=~", "!~", "=", ">", "<", ":"))
 _TIMES = frozenset(("timestamp", "receiveTimestamp", "receive_timestamp"))
