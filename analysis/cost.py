@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -52,7 +53,7 @@ def endpoint_cost(
     days = sorted(days, key=lambda s: s.day)
     tables = [invocations] if isinstance(invocations, pa.Table) else invocations
     spends = _spends(endpoint, row, days, tables, instances, usage, calendar, prices, idle_timeout_s)
-    billed = billed_by_day(usage, calendar)
+    billed = billed_by_day(usage, calendar, asked={s.day for s in days})
     return EndpointCost(
         endpoint=endpoint.name,
         price=row.name,
@@ -84,7 +85,7 @@ def _spends(
     return by_life(endpoint, row, days=[s.day for s in days], lives=found, usage=usage, calendar=calendar, prices=prices)
 
 
-def _day_cost(day: date, spend: Spend, billed: dict | None) -> DayCost:
+def _day_cost(day: date, spend: Spend, billed: Mapping[str, Decimal] | None) -> DayCost:
     return DayCost(
         day=day,
         usd=dict(spend.usd),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from trial.calendar import Calendar
@@ -73,30 +73,49 @@ class Reconciliation:
         return sum((d.billed for d in self.days), Decimal(0))
 
 
-def billed_by_day(usage: Iterable[UsageBucket], calendar: Calendar) -> dict[date, dict[str, Decimal]]:
+def billed_by_day(
+    usage: Iterable[UsageBucket], calendar: Calendar, *, asked: Collection[date] | None = None
+) -> dict[date, dict[str, Decimal]]:
     """
-    The provider's bill per local day and kind; days that no final bucket touches are absent, not 0.
+    The provider's bill per local day and kind; days it says nothing about are absent, not 0.
 
-    A bucket that crosses local midnight (UTC days in another zone) is shared out by time. A day is given only when final
-    buckets cover all of it.
+    Bills are sparse: an hour without charges has no bucket, so a gap inside what is covered is 0. A bucket that crosses local
+    midnight (UTC days in another zone) is shared out by time.
+
+    Args:
+        asked: days whose buckets were asked for as local days (the billing API): known once one begins in them and all are final.
+            Default: an export, which covers whole UTC days from its first charge to its last; local days within are known.
     """
-    covered: dict[date, timedelta] = defaultdict(timedelta)
+    buckets = [b for b in usage if b.billed_usd]
     billed: dict[date, dict[str, Decimal]] = defaultdict(dict)
-    for bucket in usage:
-        if not bucket.billed_usd or not bucket.final:
-            continue
-        length = bucket.end - bucket.start
-        day = calendar.day_of(bucket.start)
-        while (window := calendar.window(day)).start < bucket.end:
-            overlap = min(bucket.end, window.end) - max(bucket.start, window.start)
-            share = Decimal(overlap // timedelta(microseconds=1)) / Decimal(length // timedelta(microseconds=1))
-            covered[day] += overlap
+    for bucket in buckets:
+        for day, share in _shares(bucket, calendar):
             for kind, usd in bucket.billed_usd.items():
                 billed[day][kind] = billed[day].get(kind, Decimal(0)) + usd * share
-            day += timedelta(days=1)
-    return {
-        day: dict(kinds) for day, kinds in sorted(billed.items()) if covered[day] >= calendar.window(day).end - calendar.window(day).start
-    }
+    if not buckets:
+        return {}
+    unfinished = {day for b in buckets if not b.final for day, _ in _shares(b, calendar)}
+    if asked is None:
+        first, last = min(b.start for b in buckets), max(b.end for b in buckets)
+        begin, end = _utc_day(first), _utc_day(last - timedelta(microseconds=1)) + timedelta(days=1)
+        known = {day for day in calendar if begin <= calendar.window(day).start and calendar.window(day).end <= end}
+    else:
+        known = set(asked) & {calendar.day_of(b.start) for b in buckets}
+    return {day: dict(billed.get(day, {})) for day in sorted(known - unfinished)}
+
+
+def _shares(bucket: UsageBucket, calendar: Calendar) -> Iterator[tuple[date, Decimal]]:
+    """The local days a bucket touches, with the share of its time in each."""
+    length = bucket.end - bucket.start
+    day = calendar.day_of(bucket.start)
+    while (window := calendar.window(day)).start < bucket.end:
+        overlap = min(bucket.end, window.end) - max(bucket.start, window.start)
+        yield day, Decimal(overlap // timedelta(microseconds=1)) / Decimal(length // timedelta(microseconds=1))
+        day += timedelta(days=1)
+
+
+def _utc_day(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def reconcile(cost: EndpointCost, *, tolerance: float, bill: Mapping[date, Mapping[str, Decimal]] | None = None) -> Reconciliation:

@@ -254,10 +254,10 @@ def test_idle_time_nobody_states_is_an_error_with_a_way_out():
 
 
 def test_bill_tokens_and_month_stand_beside_the_model():
-    usage = [UsageBucket(endpoint="e", source="b", start=NOON, end=NOON + seconds(1), billed_usd={"gpu": Decimal(1)})]
+    usage = [UsageBucket(endpoint="e", source="b", start=NOON, end=NOON + seconds(3600), billed_usd={"gpu": Decimal(1)})]
     days = [summary(requests=10, by_model={"m": {"requests": 10, "input_tokens": 900, "output_tokens": 100}})]
     found = cost(RUNPOD, "runpod-flex-4090", rows=[invocation(NOON, handler_ms=5000.0)], summaries=days, usage=usage)
-    assert found.days[0].billed_usd is None  # one second of the day's bill is not the day's bill
+    assert found.days[0].billed_usd == {"gpu": Decimal(1)}
     assert found.tokens == 1000
     assert found.usd_per_million_tokens == 10 * Decimal("0.00031") * 1000
     assert found.usd_per_month == found.total_usd * 730 / 24

@@ -84,7 +84,7 @@ def test_hours_become_local_days():
     buckets = focus.bill_of(LAMBDA, [focus.table(csv(rows), name="f.csv")]).buckets
     utc = Calendar(start=date(2026, 11, 2), days=1, zone=ZoneInfo("UTC"))
     assert billed_by_day(buckets, utc) == {date(2026, 11, 2): {"other": Decimal(24)}}
-    # Seen from Berlin the export covers neither local day whole, so neither is claimed to be known.
+    # Seen from Berlin the first local day begins an hour before the export, so it is not claimed to be known.
     assert billed_by_day(buckets, Calendar(start=date(2026, 11, 2), days=1, zone=ZoneInfo("Europe/Berlin"))) == {}
 
 

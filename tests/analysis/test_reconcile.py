@@ -104,18 +104,34 @@ def test_an_exported_bill_takes_the_place_of_the_usage_buckets():
     assert found.share == 0.0
 
 
-def test_days_count_only_when_the_bill_covers_them_whole():
+def test_an_export_covers_whole_utc_days_and_its_gaps_are_free():
     start = datetime(2026, 11, 2, tzinfo=UTC)
-    hours = [bucket(start + timedelta(hours=h), 1) for h in range(47)]
-    assert billed_by_day(hours, UTC_CALENDAR) == {DAY: {"gpu": Decimal(24)}}
-    unfinished = [*hours, bucket(start + timedelta(hours=47), 1, final=False)]
-    assert list(billed_by_day(unfinished, UTC_CALENDAR)) == [DAY]
+    hours = [bucket(start + timedelta(hours=h), 1) for h in (5, 6, 53)]
+    expected = {DAY: {"gpu": Decimal(2)}, DAY + timedelta(days=1): {}, DAY + timedelta(days=2): {"gpu": Decimal(1)}}
+    assert billed_by_day(hours, UTC_CALENDAR) == expected
+    # In Berlin the first local day begins before the export does, and the last reaches into a day that is not in it.
+    berlin = Calendar(start=DAY, days=4, zone=ZoneInfo("Europe/Berlin"))
+    assert list(billed_by_day(hours, berlin)) == [DAY + timedelta(days=1), DAY + timedelta(days=2)]
+
+
+def test_days_asked_of_the_api_are_known_once_they_are_final():
+    start = datetime(2026, 11, 2, tzinfo=UTC)
+    hours = [
+        bucket(start + timedelta(hours=5), 1),
+        bucket(start + timedelta(hours=29), 1),
+        bucket(start + timedelta(hours=30), 1, final=False),
+    ]
+    asked = [DAY, DAY + timedelta(days=1), DAY + timedelta(days=2)]
+    assert billed_by_day(hours, UTC_CALENDAR, asked=asked) == {DAY: {"gpu": Decimal(1)}}
+    counts_only = [bucket(start, 1, billed_usd={}, requests=3)]
+    assert billed_by_day(counts_only, UTC_CALENDAR, asked=asked) == {}
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=48, max_size=48), st.sampled_from(["UTC", "Asia/Kolkata", "Europe/London"]))
 def test_sharing_out_buckets_loses_no_cent(nanos, zone):
     calendar = Calendar(start=DAY, days=1, zone=ZoneInfo(zone))
     start = datetime(2026, 11, 1, 12, tzinfo=UTC)
+    # 48 hours from noon reach into three UTC days, so that the local day is known in every one of these zones.
     buckets = [bucket(start + timedelta(hours=h), 1, usd=str(Decimal(n).scaleb(-9))) for h, n in enumerate(nanos)]
     window = calendar.window(DAY)
     expected = Decimal(0)
