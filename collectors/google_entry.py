@@ -1,4 +1,4 @@
-"""One Cloud Logging entry as `gcloud logging read --format=json` prints it: its identity, and careful reading of its parts."""
+"""Cloud Logging without its SDK: an entry as `gcloud logging read --format=json` prints it, and the words of a filter."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import orjson
 
+from trial.calendar import Window
 from trial.records import RawEvent
 
 SOURCE = "cloud-logging"
@@ -110,3 +111,22 @@ def trace_id(value: Any) -> str | None:
     given = text(value).strip()
     found = _TRACE.search(given.lower())
     return found[0] if found else given.rpartition("/traces/")[2] or None
+
+
+def within(window: Window) -> str:
+    """
+    The filter's clause for the window, half-open.
+
+    It names `timestamp` itself: where a filter does not, some clients add "the last 24 hours" without saying so.
+    """
+    return f'timestamp>="{_rfc3339(window.start)}" AND timestamp<"{_rfc3339(window.end)}"'
+
+
+def quoted(value: str) -> str:
+    """A value in the logging query language's double quotes."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 from collectors.google_api import Pace
-from trial.calendar import Window
 from trial.meter import Meter
 
 PAGE_SIZE = 1000  # the most the API takes; its own default is 50
-
-
-def within(window: Window) -> str:
-    """
-    The filter's clause for the window, half-open.
-
-    It names `timestamp` itself: where a filter does not, some clients add "the last 24 hours" without saying so.
-    """
-    return f'timestamp>="{_rfc3339(window.start)}" AND timestamp<"{_rfc3339(window.end)}"'
-
-
-def quoted(value: str) -> str:
-    """A value in the logging query language's double quotes."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 def list_entries(client: Any, *, project: str, filter: str, pace: Pace, meter: Meter) -> Iterator[dict[str, Any]]:
@@ -60,7 +43,3 @@ def list_entries(client: Any, *, project: str, filter: str, pace: Pace, meter: M
         token = page.next_page_token
         if not token:
             return
-
-
-def _rfc3339(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from collectors.google_api import Pace
+from collectors.google_entry import quoted
 from collectors.google_histogram import Histogram
-from collectors.google_logging import quoted
 from trial.calendar import Window
 from trial.meter import Meter
 

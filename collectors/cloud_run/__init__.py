@@ -3,8 +3,9 @@
 from collectors.cloud_run.assemble import assemble
 from collectors.cloud_run.fetch import fetch, fetch_usage
 from collectors.cloud_run.parse import COUNTED_BY_PROVIDER, parse
+from collectors.cloud_run.probe import probe
 from collectors.google_api import Clients, connect
 
 SOURCES = ("cloud-logging",)
 
-__all__ = ["COUNTED_BY_PROVIDER", "SOURCES", "Clients", "assemble", "connect", "fetch", "fetch_usage", "parse"]
+__all__ = ["COUNTED_BY_PROVIDER", "SOURCES", "Clients", "assemble", "connect", "fetch", "fetch_usage", "parse", "probe"]

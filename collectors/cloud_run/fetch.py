@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from collectors.cloud_run.usage import usage_buckets
 from collectors.google_api import Clients
-from collectors.google_entry import to_event
+from collectors.google_entry import quoted, to_event, within
 from collectors.google_errors import mapped
-from collectors.google_logging import list_entries, quoted, within
+from collectors.google_logging import list_entries
 from trial.calendar import Window
 from trial.config import CloudRunEndpoint
 from trial.errors import Malformed
@@ -20,7 +20,9 @@ __all__ = ["Clients", "fetch", "fetch_usage", "log_filter"]
 LOGS = ("requests", "varlog%2Fsystem", "stdout", "stderr")
 
 
-def fetch(clients: Clients, endpoint: CloudRunEndpoint, window: Window, *, meter: Meter) -> Iterator[RawEvent]:
+def fetch(
+    clients: Clients, endpoint: CloudRunEndpoint, window: Window, *, meter: Meter, logs: tuple[str, ...] = LOGS
+) -> Iterator[RawEvent]:
     """
     Request log, instance log, stdout and stderr of the service in its region.
 
@@ -32,7 +34,7 @@ def fetch(clients: Clients, endpoint: CloudRunEndpoint, window: Window, *, meter
     find = "Check `project`, `service` and `region` in trial.toml"
     with mapped(where=where, grant=grant, find=find):
         entries = list_entries(
-            clients.logging, project=endpoint.project, filter=log_filter(endpoint, window), pace=clients.logging_pace, meter=meter
+            clients.logging, project=endpoint.project, filter=log_filter(endpoint, window, logs), pace=clients.logging_pace, meter=meter
         )
         for entry in entries:
             try:
@@ -55,9 +57,9 @@ def fetch_usage(clients: Clients, endpoint: CloudRunEndpoint, window: Window, *,
         yield from usage_buckets(clients, endpoint, window, meter=meter)
 
 
-def log_filter(endpoint: CloudRunEndpoint, window: Window) -> str:
+def log_filter(endpoint: CloudRunEndpoint, window: Window, logs: tuple[str, ...] = LOGS) -> str:
     """The filter as the Logs Explorer takes it too, so that a user can see for themselves what was read."""
-    names = " OR ".join(quoted(f"projects/{endpoint.project}/logs/run.googleapis.com%2F{name}") for name in LOGS)
+    names = " OR ".join(quoted(f"projects/{endpoint.project}/logs/run.googleapis.com%2F{name}") for name in logs)
     return " AND ".join(
         (
             'resource.type="cloud_run_revision"',

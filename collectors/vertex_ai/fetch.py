@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from collectors.google_api import Clients
-from collectors.google_entry import to_event
+from collectors.google_entry import quoted, to_event, within
 from collectors.google_errors import mapped
-from collectors.google_logging import list_entries, quoted, within
+from collectors.google_logging import list_entries
 from collectors.vertex_ai.usage import usage_buckets
 from trial.calendar import Window
 from trial.config import VertexEndpoint
@@ -20,7 +20,7 @@ __all__ = ["Clients", "fetch", "fetch_usage", "log_filter"]
 LOGS = ("prediction_container", "prediction_access")
 
 
-def fetch(clients: Clients, endpoint: VertexEndpoint, window: Window, *, meter: Meter) -> Iterator[RawEvent]:
+def fetch(clients: Clients, endpoint: VertexEndpoint, window: Window, *, meter: Meter, logs: tuple[str, ...] = LOGS) -> Iterator[RawEvent]:
     """
     The endpoint's container log, and its access log where that is switched on.
 
@@ -31,7 +31,7 @@ def fetch(clients: Clients, endpoint: VertexEndpoint, window: Window, *, meter: 
     grant = f"Grant roles/logging.viewer on project {endpoint.project}, or the permission logging.logEntries.list"
     with mapped(where=where, grant=grant, find="Check `project`, `region` and `endpoint_id` in trial.toml"):
         entries = list_entries(
-            clients.logging, project=endpoint.project, filter=log_filter(endpoint, window), pace=clients.logging_pace, meter=meter
+            clients.logging, project=endpoint.project, filter=log_filter(endpoint, window, logs), pace=clients.logging_pace, meter=meter
         )
         for entry in entries:
             try:
@@ -54,9 +54,9 @@ def fetch_usage(clients: Clients, endpoint: VertexEndpoint, window: Window, *, m
         yield from usage_buckets(clients, endpoint, window, meter=meter)
 
 
-def log_filter(endpoint: VertexEndpoint, window: Window) -> str:
+def log_filter(endpoint: VertexEndpoint, window: Window, logs: tuple[str, ...] = LOGS) -> str:
     """The filter as the Logs Explorer takes it too, so that a user can see for themselves what was read."""
-    names = " OR ".join(quoted(f"projects/{endpoint.project}/logs/aiplatform.googleapis.com%2F{name}") for name in LOGS)
+    names = " OR ".join(quoted(f"projects/{endpoint.project}/logs/aiplatform.googleapis.com%2F{name}") for name in logs)
     return " AND ".join(
         (
             'resource.type="aiplatform.googleapis.com/Endpoint"',

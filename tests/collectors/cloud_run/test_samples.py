@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from zoneinfo import ZoneInfo
 
@@ -22,7 +23,8 @@ def test_samples(sample, check_sample):
 @pytest.mark.samples("cloud-run")
 def test_an_export_is_judged_alike(sample, check_sample):
     if sample.name == "others_in_the_project":
-        pytest.skip("an export endpoint names no service to tell others by")
+        # An export endpoint names no service to tell others by.
+        sample = replace(sample, outcomes=["request", "request", *sample.outcomes[2:]])
     kept = {k: v for k, v in sample.endpoint.items() if k not in ("platform", "project", "service", "region")}
     endpoint = ExportEndpoint(platform="export", format="cloud-run", path="*.json", **kept)
     check_sample(sample, collector=cloud_run, endpoint=endpoint, calendar=CALENDAR)
