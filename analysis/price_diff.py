@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from analysis.price_check import shown
 from analysis.price_rows import COUNTS, SECONDS, PriceRow, Rate
@@ -229,3 +229,8 @@ def _span(text: str, row: str) -> tuple[int, int]:
 
 def _text(amounts: Sequence[Decimal]) -> str:
     return " / ".join(f"{a:f}" for a in amounts)
+
+
+def wanted(book: PriceBook) -> dict[str, dict[str, Any]]:
+    """The rows a price API can be asked for, with how it finds them."""
+    return {name: row.refresh for name, row in book.rows.items() if row.refresh}

@@ -136,14 +136,14 @@ def daily_estimate(cost: EndpointCost) -> Estimate:
     if not totals:
         raise ValueError(f"{cost.endpoint}: no day to estimate a cost from")
     mean, n = fmean(totals), len(totals)
-    half = _T95.get(n - 1, 1.96) * stdev(totals) / math.sqrt(n) if n > 1 else mean
+    half = T95.get(n - 1, 1.96) * stdev(totals) / math.sqrt(n) if n > 1 else mean
     low = mean - half - fmean([float(d.total_usd - d.low) for d in cost.days])
     high = mean + half + fmean([float(d.high - d.total_usd) for d in cost.days])
     return Estimate(low=max(0.0, low), best=mean, high=high, n=n, method="student-t over days, widened by the lives' bounds")
 
 
 # Two-sided 95 % quantiles of Student's t by degrees of freedom.
-_T95 = dict(
+T95 = dict(
     enumerate(
         (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101),
         start=1,
