@@ -10,12 +10,16 @@ from collectors.registry import READ_WHOLE, collector
 from flows import day as days
 from flows import progress, pull, wiring
 from flows.due import due_days, runs
+from trial import raw
 from trial.config import Trial
 from trial.errors import ConfigError
 from trial.meter import Meter
 from trial.records import UsageBucket
 from trial.store import Store
 from trial.summary import DaySummary
+
+# Six harvests overlap: one that fails, or a machine that sleeps for a while, loses nothing.
+HARVEST_BACK = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,24 @@ def pull_days(trial: Trial, endpoint: Any, span: tuple[date, ...], *, now: datet
         )
         usage = pull.usage(source, clients, endpoint, span, calendar, meter=meter)
     return Pulled(days=span, usage=usage, new_events=new, meter=meter)
+
+
+def harvest_workers(trial: Trial, endpoint: Any, *, now: datetime) -> int:
+    """
+    The log lines of RunPod workers that are alive now, kept raw before they are gone with the worker.
+
+    Returns:
+        how many lines were new; reading a line again, here or in a shipped file, changes nothing.
+
+    Raises:
+        SourceError: the API could not be read.
+    """
+    from collectors.runpod.harvest import harvest
+
+    store = Store.at(trial.store_url)
+    with wiring.clients(endpoint, trial, now=now) as clients:
+        events = harvest(clients, endpoint, since=now - HARVEST_BACK, meter=Meter())
+        return sum(raw.merge(store.files, endpoint=endpoint.name, events=events, day_of=trial.calendar.day_of).values())
 
 
 def compute_day(trial: Trial, endpoint: Any, day: date, usage: tuple[UsageBucket, ...] | None) -> DaySummary:

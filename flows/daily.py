@@ -85,6 +85,25 @@ def close_trial(config_path: str, now: datetime | None = None) -> list[str]:
     return failures
 
 
+@flow(name="harvest-workers", validate_parameters=False)
+def harvest_workers(config_path: str, now: datetime | None = None) -> dict[str, int]:
+    """Every few minutes: the logs of RunPod's live workers, which are gone with the worker and in no daily pull."""
+    trial = config.load(Path(config_path))
+    endpoints = [e for e in trial.endpoints if e.platform == "runpod"]
+    return {e.name: harvest(trial, e, now or wiring.now()) for e in endpoints}
+
+
+@task(
+    task_run_name="harvest {endpoint.name}",
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=only_transient,
+    cache_policy=NO_CACHE,
+)
+def harvest(trial: Any, endpoint: Any, now: datetime) -> int:
+    return collecting.harvest_workers(trial, endpoint, now=now)
+
+
 def scheduled() -> datetime:
     """The time a run was scheduled for, which it may start before; the clock only where there was none."""
     return prefect.runtime.flow_run.scheduled_start_time or wiring.now()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from trial import config
 
+HARVEST = "*/5 * * * *"  # RunPod stops an idle worker after seconds, and its log goes with it
+
 
 def run(path: Path) -> None:
     # A server of one's own while this runs; PREFECT_API_URL names a shared one.
@@ -27,7 +29,7 @@ def deployments(path: Path) -> list:
     """
     from prefect.schedules import Cron
 
-    from flows.daily import close_trial, collect_missing
+    from flows.daily import close_trial, collect_missing, harvest_workers
 
     trial = config.load(path)
     zone, name = trial.trial.timezone, trial.trial.name
@@ -46,7 +48,17 @@ def deployments(path: Path) -> list:
         schedules=[Cron(f"{minute} {_plus_one(hour)} {end.day} {end.month} *", timezone=zone, slug="close")],
         concurrency_limit=1,
     )
-    return [daily, closing]
+    made = [daily, closing]
+    if any(e.platform == "runpod" for e in trial.endpoints):
+        made.append(
+            harvest_workers.to_deployment(
+                name=f"{name}-harvest",
+                parameters={"config_path": str(path)},
+                schedules=[Cron(HARVEST, timezone=zone, slug="harvest")],
+                concurrency_limit=1,
+            )
+        )
+    return made
 
 
 def _plus_one(hour: str) -> str:

@@ -68,5 +68,3 @@ def _print(result: TrialResult) -> None:
         )
         for reason in verdict.reasons:
             console.print(f"  - {reason}", highlight=False, markup=False)
-        for flag in verdict.flags:
-            console.print(f"  ! {flag.code}: {flag.detail}", highlight=False, markup=False)
