@@ -11,6 +11,8 @@ clock to the last arrival, as SimFaaS's are; from the first arrival if that is n
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -48,7 +50,7 @@ def replay(
         ConfigError: empty, unsorted, negative or missing values, lengths that differ.
     """
     arrival, service = microseconds("arrival_ms", arrival_ms, least=None), durations(service_ms)
-    extra = microseconds("cold_extra_ms", np.broadcast_to(np.asarray(cold_extra_ms, dtype=np.float64), arrival.shape[:1]))
+    extra = _one_each("cold_extra_ms", cold_extra_ms, len(arrival))
     if len(service) != len(arrival):
         raise ConfigError(f"{len(arrival)} arrivals, but {len(service)} service times", do="Give one service time per arrival")
     if not len(arrival):
@@ -73,24 +75,39 @@ def microseconds(name: str, values: npt.ArrayLike, *, least: float | None = 0.0)
         raise ConfigError(f"{name} holds something that is not a number: {exc}") from exc
     if ms.ndim != 1:
         raise ConfigError(f"{name} has {ms.ndim} dimensions, expected one")
-    if ms.dtype.kind == "f":
-        bad = np.flatnonzero(~np.isfinite(ms))
-        if len(bad):
-            raise ConfigError(f"{name} is missing or infinite at entry {bad[0] + 1}", do="Give every request a finite number")
-    if least is not None and len(ms) and ms.min() < least:
-        at = int(ms.argmin())
-        raise ConfigError(f"{name} is {ms[at]:g} at entry {at + 1}", do=f"Use {least:g} or more")
-    if len(ms) and np.abs(ms).max() > LATEST_US / 1000:
-        raise ConfigError(f"{name} reaches {float(np.abs(ms).max()):g} ms, past any trial", do="Use milliseconds")
-    return ms.astype(np.int64) * 1000 if ms.dtype.kind in "iu" else np.rint(ms * 1000).astype(np.int64)
+    if not len(ms):
+        return np.zeros(0, dtype=np.int64)
+    low, high = float(ms.min()), float(ms.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        at = int(np.flatnonzero(~np.isfinite(ms))[0])
+        raise ConfigError(f"{name} is missing or infinite at entry {at + 1}", do="Give every request a finite number")
+    if least is not None and low < least:
+        raise ConfigError(f"{name} is {low:g} at entry {int(ms.argmin()) + 1}", do=f"Use {least:g} or more")
+    if max(high, -low) > LATEST_US / 1000:
+        raise ConfigError(f"{name} reaches {max(high, -low):g} ms, past any trial", do="Use milliseconds")
+    if ms.dtype.kind in "iu":
+        return ms.astype(np.int64) * 1000
+    scaled = ms * 1000
+    return np.rint(scaled, out=scaled).astype(np.int64)
 
 
 def durations(service_ms: npt.ArrayLike) -> Ints:
     """Service times as `microseconds`, at least one each: a request is never over before it began."""
-    service = np.maximum(microseconds("service_ms", service_ms), 1)
+    service = microseconds("service_ms", service_ms)
+    np.maximum(service, 1, out=service)
     if len(service) and service.max() > YEAR_US:
         raise ConfigError(f"service_ms reaches {service.max() / 1000:g} ms, past any trial", do="Check that it is milliseconds")
     return service
+
+
+def _one_each(name: str, values: npt.ArrayLike, many: int) -> Ints:
+    if np.ndim(values) == 0:
+        # A view of one number: at seven million requests, 56 MB less.
+        return np.broadcast_to(microseconds(name, np.atleast_1d(np.asarray(values)))[0], (many,))
+    each = microseconds(name, values)
+    if len(each) != many:
+        raise ConfigError(f"{many} arrivals, but {len(each)} of {name}", do="Give one per arrival, or one for all")
+    return each
 
 
 def check_sorted(arrival: Ints) -> None:
@@ -122,7 +139,7 @@ def _horizon(arrival: Ints, horizon_ms: tuple[float, float] | None) -> tuple[int
 
 
 def _run(policy: Policy, arrival: Ints, service: Ints, extra: Ints, pings: Flags, start: int, end: int) -> ReplayResult:
-    load = round(float(np.median(extra)))
+    load = int(extra[0]) if extra.strides == (0,) else round(float(np.median(extra)))
     if policy.ping_every_s is not None:
         arrival, service, extra, pings = _with_pings(policy, arrival, service, extra, pings, start, end, load)
     if replay_stack.fits(policy):

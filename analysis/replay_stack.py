@@ -41,9 +41,9 @@ def run(policy: Policy, *, arrival: Ints, service: Ints, cold_extra: Ints, start
     slot, kept = _loop(arrival, service, cold_extra, start_us=start_us, timeout_us=timeout, floor=policy.min_workers)
     cold = slot < 0
     np.invert(slot, out=slot, where=cold)
-    waited = np.where(cold, cold_extra, 0)
-    ended = arrival + waited + service
-    lives = _lives(slot, cold, arrival, waited, ended, timeout_us=timeout, start_us=start_us, end_us=end_us, kept=kept)
+    waited = np.zeros(len(arrival), dtype=np.int64)
+    waited[cold] = cold_extra[cold]
+    lives = _lives(slot, cold, arrival, waited, service + waited, timeout_us=timeout, start_us=start_us, end_us=end_us, kept=kept)
     return Outcome(cold=cold, trigger=cold, waited_us=waited, rejected=np.zeros(len(arrival), np.bool_), workers=lives)
 
 
@@ -116,7 +116,7 @@ def _lives(
     cold: np.ndarray,
     arrival: Ints,
     waited: Ints,
-    ended: Ints,
+    took: Ints,
     *,
     timeout_us: int | None,
     start_us: int,
@@ -126,7 +126,7 @@ def _lives(
     """A slot's requests in order fall into lives: each cold one begins the next; requests before the first belong to min_workers."""
     narrow = slot.astype(np.uint8 if len(slot) and slot.max() < 256 else np.uint16 if len(slot) and slot.max() < 65536 else np.int32)
     order = np.argsort(narrow, kind="stable")
-    grouped = slot[order]
+    grouped = narrow[order]
     begins = cold[order]
     begins[0:1] = True
     begins[1:] |= grouped[1:] != grouped[:-1]
@@ -134,15 +134,15 @@ def _lives(
     last = np.append(first[1:], len(order)) - 1
     from_start = ~cold[order[first]]
     started = np.where(from_start, start_us, arrival[order[first]])
-    busy_until = ended[order[last]]
+    busy_until = arrival[order[last]] + took[order[last]]
     # In `last` order a slot's final life is the one before the slot changes.
     final = np.append(grouped[last[:-1]] != grouped[last[:-1] + 1], True) if len(last) else np.zeros(0, np.bool_)
     keeps = np.zeros(int(slot.max(initial=-1)) + 1, np.bool_)
     keeps[[k for k in kept if k < len(keeps)]] = True
     stays = final & keeps[grouped[last]]
     stops = busy_until if timeout_us is None else busy_until + timeout_us
-    busy = np.add.reduceat((ended - arrival)[order], first) if len(first) else np.zeros(0, np.int64)
-    unused = sorted(set(kept) - set(np.unique(grouped).tolist()))
+    busy = np.add.reduceat(took[order], first) if len(first) else np.zeros(0, np.int64)
+    unused = sorted(set(kept) - set(grouped[first].tolist()))
     idle = np.full(len(unused), start_us, dtype=np.int64)
     nothing = np.zeros(len(unused), dtype=np.int64)
     lives = Workers(

@@ -1,0 +1,156 @@
+"""
+Replay speed on one core: the event loop, the identity, a sweep of 30 settings, and SimFaaS on the same arrivals.
+
+    python benchmarks/replay.py [--arrivals 7000000] [--seed 1] [--json]
+
+SimFaaS (https://pypi.org/project/simfaas/) is measured where FORTNIGHT_SIMFAAS_PYTHON names the python of an environment that has it:
+
+    python -m venv /tmp/simfaas && /tmp/simfaas/bin/pip install simfaas
+    FORTNIGHT_SIMFAAS_PYTHON=/tmp/simfaas/bin/python python benchmarks/replay.py
+
+Both are given the same arrivals and service times, and must give the same cold starts and average workers. Seconds are CPU seconds of the
+process, wall-clock seconds stand beside them: on a shared machine only the first can be compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis import replay_identity
+from analysis.policies import Policy
+from analysis.replay import replay
+from analysis.replay_identity import sweep
+
+DAY_MS = 86_400_000.0
+SERVICES_MS = (50.0, 1_000.0, 30_000.0)
+TIMEOUTS_S = [30.0, 60.0, 120.0, 300.0, 450.0, 600.0, 750.0, 900.0, 1800.0, 3600.0]
+FLOORS = [0, 1, 3]
+PEER = Path(__file__).with_name("simfaas_peer.py")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--arrivals", type=int, default=7_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args(argv)
+    report: dict[str, Any] = {"python": sys.version.split()[0], "numpy": np.__version__, "arrivals": asked.arrivals}
+    report["ours"] = [ours(asked.arrivals, service, asked.seed) for service in SERVICES_MS]
+    report["peak_memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    report["simfaas"] = beside_simfaas(os.environ.get("FORTNIGHT_SIMFAAS_PYTHON"), asked.seed)
+    print(json.dumps(report, indent=1) if asked.json else "\n".join(lines(report)))
+    return 0
+
+
+def fortnight(n: int, service_ms: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Diurnal Poisson arrivals (plus or minus 90 %) over 14 days, and lognormal service times."""
+    rng = np.random.default_rng(seed)
+    hours = np.arange(14 * 24)
+    weights = 1 + 0.9 * np.sin(2 * np.pi * hours / 24)
+    counts = rng.multinomial(n, weights / weights.sum())
+    arrival = np.concatenate([np.sort(rng.random(k)) + h for h, k in zip(hours, counts, strict=True)]) * DAY_MS / 24
+    return arrival, rng.lognormal(np.log(service_ms), 0.3, n)
+
+
+def ours(n: int, service_ms: float, seed: int) -> dict[str, Any]:
+    arrival, service = fortnight(n, service_ms, seed)
+    result, loop = timed(lambda: replay(arrival, service, Policy(idle_timeout_s=600)))
+    cold, peak = result.cold.copy(), result.workers.peak
+    del result
+    at, took = (np.rint(column * 1000).astype(np.int64) for column in (arrival, service))
+    del arrival, service
+    measured, identity = timed(lambda: replay_identity.ages_us(at, took))
+    flags = measured.cold(idle_timeout_s=600)
+    rows, swept = timed(lambda: sweep(replay_identity.ages_us(at, took), idle_timeouts_s=TIMEOUTS_S, floors=FLOORS))
+    return {
+        "service_ms": service_ms,
+        "cold": int(cold.sum()),
+        "peak_workers": peak,
+        "differing_flags": int((flags != cold).sum()),
+        "event_loop": speed(n, loop),
+        "identity": speed(n, identity),
+        "sweep": {"settings": len(rows), "cpu_s": round(swept[0], 2), "wall_s": round(swept[1], 2)},
+    }
+
+
+def timed(run: Callable[[], Any]) -> tuple[Any, tuple[float, float]]:
+    """What it returns, and its CPU and wall-clock seconds."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    out = run()
+    return out, (time.process_time() - cpu, time.perf_counter() - wall)
+
+
+def speed(n: int, seconds: tuple[float, float]) -> dict[str, float]:
+    cpu, wall = seconds
+    return {"million_per_cpu_s": round(n / cpu / 1e6, 2), "cpu_s": round(cpu, 2), "wall_s": round(wall, 2)}
+
+
+def beside_simfaas(python: str | None, seed: int) -> list[dict[str, Any]] | str:
+    if not python:
+        return "skipped: set FORTNIGHT_SIMFAAS_PYTHON to a python that has simfaas"
+    rng = np.random.default_rng(seed)
+    # Its README's case at a tenth of its length, and a pool of some 330 workers, from the first request on.
+    cases = (("README: 0.9/s, 1.991 s", 0.9, 1.991, 90_000), ("330 workers: 140/s, 2 s", 140.0, 2.0, 20_000))
+    return [_one_case(python, name, rng.exponential(1 / rate, n), rng.exponential(service, n)) for name, rate, service, n in cases]
+
+
+def _one_case(python: str, name: str, gaps_s: np.ndarray, service_s: np.ndarray) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "arrivals.npz"
+        # Whole microseconds for both, so that neither rounds what the other does not.
+        arrival_us, service_us = np.rint(np.cumsum(gaps_s) * 1e6).astype(np.int64), np.rint(service_s * 1e6).astype(np.int64) + 1
+        np.savez(path, arrival_us=arrival_us, service_us=service_us)
+        done = subprocess.run([python, str(PEER), str(path)], capture_output=True, text=True, timeout=900, check=True)
+    theirs = json.loads(done.stdout)
+    same = Policy(idle_timeout_s=600, routing="newest-created")
+    check = replay(arrival_us / 1000, service_us / 1000, same, cold_extra_ms=253)
+    repeats = max(1, 1_000_000 // len(arrival_us))
+    _, seconds = timed(
+        lambda: [replay(arrival_us / 1000, service_us / 1000, Policy(idle_timeout_s=600), cold_extra_ms=253) for _ in range(repeats)]
+    )
+    mine = len(arrival_us) * repeats / seconds[0]
+    return {
+        "case": name,
+        "requests": len(arrival_us),
+        "cold": {"fortnight": check.cold_hits, "simfaas": theirs["cold"]},
+        "alive_mean": {"fortnight": round(check.mean_workers()["alive_mean"], 6), "simfaas": round(theirs["alive_mean"], 6)},
+        "peak_workers": check.workers.peak,
+        "requests_per_cpu_s": {"fortnight": round(mine), "simfaas": round(theirs["requests"] / theirs["cpu_s"])},
+        "times_faster": round(mine * theirs["cpu_s"] / theirs["requests"]),
+    }
+
+
+def lines(report: dict[str, Any]) -> list[str]:
+    out = [f"{report['arrivals']:,} arrivals over 14 days, one core, Python {report['python']}, NumPy {report['numpy']}", ""]
+    out.append(f"{'service':>9} {'workers':>8} {'cold':>8} {'differ':>7} {'event loop':>12} {'identity':>11} {'30 settings':>12}")
+    for row in report["ours"]:
+        out.append(
+            f"{row['service_ms'] / 1000:>7g} s {row['peak_workers']:>8,} {row['cold']:>8,} {row['differing_flags']:>7}"
+            f" {row['event_loop']['million_per_cpu_s']:>9.2f} M/s {row['identity']['million_per_cpu_s']:>8.1f} M/s {row['sweep']['cpu_s']:>10.2f} s"
+        )
+    out += ["", f"peak memory {report['peak_memory_mb']:,} MB", ""]
+    if isinstance(report["simfaas"], str):
+        return [*out, f"SimFaaS {report['simfaas']}"]
+    for case in report["simfaas"]:
+        rates, cold, alive = case["requests_per_cpu_s"], case["cold"], case["alive_mean"]
+        out.append(
+            f"{case['case']}: {rates['fortnight']:,} requests/s, SimFaaS {rates['simfaas']:,}: {case['times_faster']:,} times faster;"
+            f" cold {cold['fortnight']:,} and {cold['simfaas']:,}, alive {alive['fortnight']} and {alive['simfaas']}"
+        )
+    return out
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
