@@ -59,31 +59,37 @@ def classify(hourly: Sequence[Sequence[int]], *, by_model: Mapping[str, int]) ->
     rules: tuple[tuple[Kind, str, str, bool], ...] = (
         (
             "many-models",
-            f"{MANY_MODELS} models or more, none with over {LARGEST_MODEL_SHARE:.0%} of the requests",
-            f"{len(by_model)} models, the largest has {largest:.0%}" if by_model else "no model names logged",
+            f"{MANY_MODELS} models or more, none with over {_percent(LARGEST_MODEL_SHARE)} of the requests",
+            f"{len(by_model)} model{'s' * (len(by_model) != 1)}, the largest has {_percent(largest)}"
+            if by_model
+            else "no model names logged",
             len(by_model) >= MANY_MODELS and largest <= LARGEST_MODEL_SHARE,
         ),
         (
             "sparse",
-            f"under {SPARSE_PER_HOUR:g} requests an hour on average, or {SPARSE_HOURS:.0%} of the hours without any",
-            f"{per_hour:.1f} an hour, {empty:.0%} of the hours without any",
+            f"under {SPARSE_PER_HOUR:g} requests an hour on average, or {_percent(SPARSE_HOURS)} of the hours without any",
+            f"{per_hour:.1f} an hour, {_percent(empty)} of the hours without any",
             per_hour < SPARSE_PER_HOUR or empty >= SPARSE_HOURS,
         ),
         (
             "bursty",
-            f"an hour with over {BURST_FACTOR:g} times what that hour of the day usually has, and over {BURST_FACTOR:g} times the mean hour",
+            f"an hour with over {BURST_FACTOR:g} times what that hour of the day usually has, and the mean hour",
             f"at most {burst:.1f} times",
             burst > BURST_FACTOR,
         ),
         (
             "diurnal",
-            f"the busiest eight hours of the day have over {DIURNAL_SHARE:.0%} of the requests",
-            f"{swing:.0%}",
+            f"the busiest eight hours of the day have over {_percent(DIURNAL_SHARE)} of the requests",
+            _percent(swing),
             swing > DIURNAL_SHARE,
         ),
         ("steady", "none of the above", "", True),
     )
     return Scenario(kind=next(kind for kind, _, _, holds in rules if holds), rules=rules)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}\u00a0%"
 
 
 def _largest_burst(counts: np.ndarray) -> float:

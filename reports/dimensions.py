@@ -39,7 +39,9 @@ def columns(result: TrialResult) -> list[str]:
     return [e.endpoint for e in result.endpoints] + [f"{d.name} (dedicated)" for d in _options(result)]
 
 
-def dimensions(result: TrialResult, *, days: Mapping[str, Sequence[DayPoint]], extras: ReportExtras) -> list[Dimension]:
+def dimensions(
+    result: TrialResult, *, hours_per_month: int, days: Mapping[str, Sequence[DayPoint]], extras: ReportExtras
+) -> list[Dimension]:
     """All five; the dedicated option is measured only where it is an endpoint of the trial too, and says so."""
     ends, options = result.endpoints, _options(result)
     blank = [NOT_MEASURED] * len(options)
@@ -59,9 +61,9 @@ def dimensions(result: TrialResult, *, days: Mapping[str, Sequence[DayPoint]], e
         ),
         row("a day, with the model's bounds", [_bounds(e) for e in ends], [say.usd(d.usd_per_day) for d in options]),
         row(
-            "a month (730 h)",
+            f"a month ({hours_per_month} h)",
             [say.usd(e.cost.usd_per_month) if e.cost else "no price" for e in ends],
-            [say.usd(d.usd_per_day * 730 / 24) for d in options],
+            [say.usd(d.usd_per_day * hours_per_month / 24) for d in options],
         ),
     ]
     if any(e.cost and e.cost.tokens for e in ends):
@@ -86,7 +88,7 @@ def dimensions(result: TrialResult, *, days: Mapping[str, Sequence[DayPoint]], e
                 ("deployments seen in the logs", "deployments"),
                 ("requests with a handler line", "handler_line_share"),
                 ("failed collections", "failed_collections"),
-                ("warnings of `fortnight doctor`", "doctor_warnings"),
+                ("warnings of fortnight doctor", "doctor_warnings"),
             )
         ),
     ]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from analysis.scenario import Scenario
 from reports import format as say
 from reports.extras import ReportExtras
 from reports.tables import Table
@@ -14,6 +16,7 @@ from trial.records import Decision
 from trial.results import EndpointResult, TrialResult
 
 NOT_ASKED = "Not recorded for this report."
+MOST_BURSTS = 5
 
 
 def glance(result: TrialResult, *, confidence: float) -> Table:
@@ -43,33 +46,54 @@ def glance(result: TrialResult, *, confidence: float) -> Table:
 
 
 def verdicts(result: TrialResult) -> Table:
+    """One column per endpoint: there are more facts than endpoints."""
+
     def words(decision: Decision) -> str:
         return say.DECISIONS[decision].lower()
 
+    ends = result.endpoints
     rows = [
-        (
-            e.endpoint,
-            say.platform(e.platform),
-            words(e.verdict.decision),
-            words(e.verdict.rule) if e.days else say.NOT_KNOWN,
-            e.verdict.evidence,
-            say.count(e.verdict.days),
-            say.count(e.verdict.requests),
-            say.count(e.verdict.cold_hits),
-            say.count(e.verdict.unknown),
-            say.count(e.verdict.unseen),
-            say.percent_range(*e.verdict.bounds),
-            _e_value(e.verdict.e_value),
-            {True: "yes", False: "no", None: say.NOT_KNOWN}[e.verdict.users_notice],
-            say.short_day(e.verdict.passed_on) if e.verdict.passed_on else "never",
-        )
-        for e in result.endpoints
+        ("Platform", *(say.platform(e.platform) for e in ends)),
+        ("Verdict", *(words(e.verdict.decision) for e in ends)),
+        ("Rule alone", *(words(e.verdict.rule) if e.days else say.NOT_KNOWN for e in ends)),
+        ("Evidence", *(e.verdict.evidence for e in ends)),
+        ("Complete days", *(say.count(e.verdict.days) for e in ends)),
+        ("Requests", *(say.count(e.verdict.requests) for e in ends)),
+        ("Cold hits", *(say.count(e.verdict.cold_hits) for e in ends)),
+        ("Unknown requests", *(say.count(e.verdict.unknown) for e in ends)),
+        ("Requests only the provider counted", *(say.count(e.verdict.unseen) for e in ends)),
+        ("Realised rate", *(say.percent(e.verdict.realised) for e in ends)),
+        ("Realised rate with unknowns", *(say.percent_range(*e.verdict.bounds) if e.days else say.NOT_KNOWN for e in ends)),
+        ("Long-run rate", *(say.long_run(e.verdict.long_run) for e in ends)),
+        ("E-value at the threshold", *(_e_value(e.verdict.e_value) for e in ends)),
+        ("Over the SLO because cold", *(say.estimate(e.verdict.noticed) for e in ends)),
+        ("Users notice", *({True: "yes", False: "no", None: say.NOT_KNOWN}[e.verdict.users_notice] for e in ends)),
+        ("First passed the threshold on", *(say.short_day(e.verdict.passed_on) if e.verdict.passed_on else "no day" for e in ends)),
     ]
-    columns = (
-        "Endpoint", "Platform", "Verdict", "Rule alone", "Evidence", "Days", "Requests", "Cold hits", "Unknown", "Unseen",
-        "Rate with unknowns", "E-value", "Users notice", "Passed the threshold on",
-    )  # fmt: skip
-    return Table(caption="The verdicts in numbers", columns=columns, rows=rows, text_columns=5)
+    columns = ("Measure", *(e.endpoint for e in ends))
+    return Table(caption="The verdicts in numbers", columns=columns, rows=rows)
+
+
+def scenario(scenarios: Mapping[str, Scenario | None]) -> Table:
+    """The tests in their order, with what each endpoint measured; the first that holds names the pattern."""
+    known = {name: s for name, s in scenarios.items() if s is not None}
+    caption, empty = "Traffic pattern, by the first test that holds", "Not recorded for this report, or no requests."
+    if not known:
+        return Table(caption=caption, columns=("Test",), rows=[], empty=empty)
+    tests = next(iter(known.values())).rules
+    rows = []
+    for index, (kind, test, _, _) in enumerate(tests[:-1]):
+        cells = []
+        for found in known.values():
+            _, _, measured, holds = found.rules[index]
+            cells.append(f"{measured}: {'holds' if holds else 'does not hold'}")
+        rows.append((f"{_kind(kind)}: {test}", *cells))
+    rows.append(("Pattern (steady where no test holds)", *(_kind(s.kind) for s in known.values())))
+    return Table(caption=caption, columns=("Test", *known), rows=rows, text_columns=1 + len(known))
+
+
+def _kind(kind: str) -> str:
+    return kind.replace("-", " ")
 
 
 def flags(result: TrialResult) -> Table:
@@ -174,13 +198,26 @@ def validation(extras: ReportExtras) -> Table:
 
 
 def prices(extras: ReportExtras) -> Table:
-    """Every row of the price book in use, with whatever keys it has; a source is shown as text, never as a link."""
+    """The rows of the price book in use; a source is shown as text, never as a link. Keys without a column of their own are notes."""
     found = extras.prices or {}
-    keys = list(dict.fromkeys(k for row in found.values() for k in row))
-    rows = [(name, *(_plain(row.get(k)) for k in keys)) for name, row in found.items()]
+    head = {
+        "title": "What",
+        "usd": "Price",
+        "region": "Region",
+        "billed_phases": "Bills",
+        "read_on": "Read on",
+        "confidence": "Sure",
+        "source": "Source",
+    }
+    rows = []
+    for name, row in found.items():
+        notes = "; ".join(
+            f"{k.replace('_', ' ')}: {_plain(v)}" for k, v in row.items() if k not in head and v not in (None, "", False, {}, [])
+        )
+        rows.append((name, *(_plain(row.get(k)) for k in head), notes))
     empty = NOT_ASKED if extras.prices is None else "No prices were used."
-    head = tuple(k.replace("_", " ") for k in keys)
-    return Table(caption="Prices: where each comes from", columns=("Row", *head), rows=rows, text_columns=1 + len(keys), empty=empty)
+    columns = ("Row", *head.values(), "Notes")
+    return Table(caption="Prices: where each comes from", columns=columns, rows=rows, text_columns=len(columns), empty=empty)
 
 
 def reconciliation(endpoints: Sequence[EndpointResult]) -> Table:
@@ -197,22 +234,49 @@ def reconciliation(endpoints: Sequence[EndpointResult]) -> Table:
 
 
 def bursts(extras: ReportExtras) -> Table:
+    """The largest bursts of each endpoint; all of them are in the JSON."""
+    found = sorted(extras.bursts or (), key=lambda b: (str(b["endpoint"]), -b["requests"], str(b["start"])))
+    shown = [b for i, b in enumerate(found) if sum(c["endpoint"] == b["endpoint"] for c in found[:i]) < MOST_BURSTS]
     rows = [
         (
             str(b["endpoint"]),
-            str(b["start"]),
-            say.count(b["minutes"]),
+            b["start"].strftime("%Y-%m-%d %H:%M %Z") if isinstance(b["start"], datetime) else str(b["start"]),
+            say.count(round(b["minutes"], 1)),
             say.count(b["requests"]),
             say.count(b["peak_per_minute"]),
             say.count(b["cold_hits"]),
             say.percent(b["cold_hits"] / b["requests"] if b["requests"] else None),
             say.count(b.get("peak_concurrency")),
         )
-        for b in extras.bursts or ()
+        for b in shown
     ]
     columns = ("Endpoint", "Began", "Minutes", "Requests", "Busiest minute", "Cold hits", "Cold-hit rate", "Most in flight")
     empty = NOT_ASKED if extras.bursts is None else "No bursts were found."
-    return Table(caption="Bursts", columns=columns, rows=rows, text_columns=2, empty=empty)
+    caption = "Bursts" if len(shown) == len(found) else f"The largest of {len(found):,} bursts, at most {MOST_BURSTS} an endpoint"
+    return Table(caption=caption, columns=columns, rows=rows, text_columns=2, empty=empty)
+
+
+def burst_sums(result: TrialResult, extras: ReportExtras) -> Table:
+    """How much of each endpoint's cold hits bursts explain."""
+    rows = []
+    for e in result.endpoints:
+        own, total = [b for b in extras.bursts or () if b["endpoint"] == e.endpoint], e.total
+        inside, cold = sum(b["requests"] for b in own), sum(b["cold_hits"] for b in own)
+        if not own or total is None:
+            continue
+        outside = total.requests - inside
+        rows.append(
+            (
+                e.endpoint,
+                say.count(len(own)),
+                say.percent(inside / total.requests if total.requests else None),
+                say.percent(cold / inside if inside else None),
+                say.percent((total.cold_hits - cold) / outside if outside > 0 else None),
+                say.percent(cold / total.cold_hits if total.cold_hits else None),
+            )
+        )
+    columns = ("Endpoint", "Bursts", "Requests in bursts", "Cold-hit rate in bursts", "Cold-hit rate outside", "Cold hits in bursts")
+    return Table(caption="Bursts against the rest", columns=columns, rows=rows, empty="No bursts were found.")
 
 
 def models(endpoints: Sequence[EndpointResult]) -> Table:
@@ -236,7 +300,7 @@ def models(endpoints: Sequence[EndpointResult]) -> Table:
 def settings(config: Trial, result: TrialResult) -> Table:
     """What was registered at the first collection; before that, what trial.toml says now."""
     if result.registered:
-        rows = [(str(k), str(v)) for k, v in sorted(result.registered.items())]
+        rows = [(str(k), str(v).strip('"')) for k, v in sorted(result.registered.items())]
     else:
         rows = [(k, str(v)) for k, v in config.trial.model_dump(mode="json").items()]
     caption = "Registered settings" if result.registered else "Settings (nothing registered yet)"
@@ -294,6 +358,8 @@ def _reasons(of: Mapping[str, int]) -> str:
 def _plain(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 

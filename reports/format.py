@@ -70,6 +70,11 @@ def ms(value: float | None) -> str:
     return f"{seconds:.2f}{_NBSP}s" if seconds < 10 else f"{seconds:.1f}{_NBSP}s" if seconds < 100 else f"{seconds:,.0f}{_NBSP}s"
 
 
+def set_ms(value: float) -> str:
+    """A duration somebody chose, such as an SLO: no digits but those it was given with."""
+    return f"{value:g}{_NBSP}ms" if value < 1000 else f"{value / 1000:g}{_NBSP}s"
+
+
 def usd(value: Decimal | float | None) -> str:
     """Dollars: cents where they matter, three significant digits below ten cents, whole dollars from ten thousand."""
     if value is None:

@@ -44,7 +44,7 @@ def standing(result: TrialResult) -> str:
 
 def cheapest(result: TrialResult, config: Trial) -> list[Said]:
     """The cheapest setting that meets the SLO: over all endpoints, then for each."""
-    slo = f"at most {say.set_share(config.trial.noticed_share)} of callers over {say.ms(config.trial.latency_slo_ms)}"
+    slo = f"at most {say.set_share(config.trial.noticed_share)} of callers over {say.set_ms(config.trial.latency_slo_ms)}"
     found = [(e, e.cheapest) for e in result.endpoints if e.cheapest is not None]
     said = []
     priced = [(e, w) for e, w in found if w.usd_per_day is not None]
@@ -109,7 +109,7 @@ def certainty(result: TrialResult, config: Trial) -> list[Said]:
             continue
         after = f"{verdict.evidence} after {say.plural(verdict.days, 'day')}."
         flags = f"Flagged: {say.listed([f.code for f in verdict.flags])}." if verdict.flags else ""
-        said.append(Said(about=e.endpoint, text=" ".join(filter(None, [after, *(verdict.reasons[:2] or [_interval(e, config)]), flags]))))
+        said.append(Said(about=e.endpoint, text=" ".join(filter(None, [after, *(verdict.reasons[:1] or [_interval(e, config)]), flags]))))
     return said
 
 

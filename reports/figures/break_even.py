@@ -48,7 +48,7 @@ def break_even(found: Sequence[BreakEven]) -> Figure | None:
         plot,
         name="break-even",
         title="Break-even over traffic",
-        alt=" ".join(b.sentence for b in found),
+        alt=" ".join(min((b for b in found if b.endpoint == e), key=lambda b: b.dedicated_usd).sentence for e in endpoints),
         data=_table(found),
         size=(9.4, 0.7 + 2.5 * -(-len(endpoints) // 3)),
         legend=legend,

@@ -13,6 +13,7 @@ from reports.tables import Table
 from trial.results import EndpointResult, WhatIf
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
 
@@ -61,8 +62,7 @@ def whatif(endpoints: Sequence[EndpointResult], *, noticed_share: float) -> Figu
                 )
                 axis.annotate(str(numbers[w.name]), (x, y), xytext=(5, 4), textcoords="offset points", fontsize=9)
             axis.set_title(name)
-            axis.set_xlim(0, max(float(w.usd_per_day or 0) for w in settings) * 1.15 or 1)
-            axis.xaxis.set_major_formatter(lambda v, _: f"${v:g}")
+            _dollars(axis, [float(w.usd_per_day or 0) for w in settings])
         for axis in list(axes.flat)[len(shown) :]:
             axis.set_visible(False)
         most = 100 * max(w.over_slo or 0 for _, settings in shown for w in settings)
@@ -71,7 +71,7 @@ def whatif(endpoints: Sequence[EndpointResult], *, noticed_share: float) -> Figu
         axes[0][0].set_ylim(0, max(1.5 * most, 300 * noticed_share, 1))
         axes[0][0].yaxis.set_major_formatter(lambda v, _: f"{v:g} %")
         axes[0][0].set_ylabel("callers over the SLO")
-        canvas.supxlabel("USD a day", fontsize=9.5, color=MUTED)
+        canvas.supxlabel("USD a day (logarithmic)", fontsize=9.5, color=MUTED)
 
     legend = (
         Line2D([], [], color=SERIES[0], marker="o", linestyle="none", label="no other setting is better on both"),
@@ -91,11 +91,24 @@ def whatif(endpoints: Sequence[EndpointResult], *, noticed_share: float) -> Figu
     )
 
 
+def _dollars(axis: Axes, amounts: Sequence[float]) -> None:
+    """A logarithmic scale around all of them: one provisioned setting may cost a hundred times the rest."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = min([a for a in amounts if a > 0], default=1.0), max([*amounts, 1e-6])
+    axis.set_xscale("log")
+    axis.set_xlim(low / 1.5, max(high, low * 4) * 1.6)
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 50 else (1.0, 2.0, 5.0)))
+    axis.xaxis.set_major_formatter(lambda v, _: f"${v:,g}")
+    axis.xaxis.set_minor_formatter(NullFormatter())
+
+
 def whatif_table(whatifs: Sequence[WhatIf], numbers: Mapping[str, int]) -> Table:
     rows = [
         (
             w.endpoint,
-            f"{numbers.get(w.name, '')} {w.name}".strip(),
+            str(numbers.get(w.name, "")),
+            w.name,
             say.usd(w.usd_per_day),
             say.percent(w.over_slo),
             say.estimate(w.cold_hit_rate),
@@ -108,6 +121,7 @@ def whatif_table(whatifs: Sequence[WhatIf], numbers: Mapping[str, int]) -> Table
     ]
     columns = (
         "Endpoint",
+        "No.",
         "Setting",
         "USD a day",
         "Callers over SLO",
@@ -117,7 +131,7 @@ def whatif_table(whatifs: Sequence[WhatIf], numbers: Mapping[str, int]) -> Table
         "Peak workers",
         "Meets SLO",
     )
-    return Table(caption="Every setting replayed on the observed arrivals", columns=columns, rows=rows, text_columns=2)
+    return Table(caption="Every setting replayed on the observed arrivals", columns=columns, rows=rows, text_columns=3)
 
 
 def spread(days: Mapping[str, Sequence[DayPoint]]) -> Figure | None:

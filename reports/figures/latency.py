@@ -52,7 +52,7 @@ def latency(endpoints: Sequence[EndpointResult], *, slo_ms: float) -> Figure | N
         canvas.supxlabel("time a caller waits (logarithmic)", fontsize=9.5, color=MUTED)
 
     legend = [Line2D([], [], color=c, linestyle=s, label=f"{k} requests") for k, c, s in _KINDS]
-    legend.append(Line2D([], [], color=ALERT, linestyle=(0, (2, 2)), label=f"SLO {say.ms(slo_ms)}"))
+    legend.append(Line2D([], [], color=ALERT, linestyle=(0, (2, 2)), label=f"SLO {say.set_ms(slo_ms)}"))
     return draw(
         plot,
         name="latency",
@@ -129,7 +129,7 @@ def _alt(shown: Sequence[tuple[str, dict[str, Sketch]]], slo_ms: float) -> str:
             f"{k} median {say.ms(quantile(s, 0.5))}, {say.percent(within(s, slo_ms))} within the SLO" for k, s in of.items() if s.count
         ]
         parts.append(f"{name}: {'; '.join(kinds)}.")
-    return " ".join([f"Share of callers served within a time, SLO {say.ms(slo_ms)}.", *parts])
+    return " ".join([f"Share of callers served within a time, SLO {say.set_ms(slo_ms)}.", *parts])
 
 
 def _table(shown: Sequence[tuple[str, dict[str, Sketch]]], slo_ms: float) -> Table:
