@@ -116,8 +116,7 @@ def _masks(table: pa.Table, slo_ms: float) -> dict[str, np.ndarray]:
     hits = cold & waited
     unknown = undecided | (cold & waited_unknown)
     latency = _floats(table["latency_ms"])
-    # What the start added: boot, model load and queueing. Where none is reported the whole excess is laid to the start.
-    wait = np.nan_to_num(np.stack([_floats(table[name]) for name in ("queue_ms", "init_ms", "load_ms")])).sum(axis=0)
+    wait = _start_wait(table)
     over = latency > slo_ms
     pushed = over & ((wait == 0) | (latency - wait <= slo_ms))
     return {
@@ -127,6 +126,18 @@ def _masks(table: pa.Table, slo_ms: float) -> dict[str, np.ndarray]:
         "noticed": hits & pushed,
         "noticed_unknown": (hits & np.isnan(latency)) | (unknown & (over | np.isnan(latency))),
     }
+
+
+def _start_wait(table: pa.Table) -> np.ndarray:
+    """
+    What the start added to a cold request, in ms; 0 where nothing is reported, and the whole excess is then laid to it.
+
+    Queueing includes the start-up where both are known. Model loading adds to it only where it happened in the handler, on the
+    first request; else it is part of the start-up.
+    """
+    queue, init, load = (np.nan_to_num(_floats(table[name])) for name in ("queue_ms", "init_ms", "load_ms"))
+    lazy = _bools(pc.fill_null(pc.equal(table["cold_reason"], "lazy_load"), False))
+    return np.maximum(queue, init) + np.where(lazy, load, 0.0)
 
 
 def _bools(values: pa.ChunkedArray) -> np.ndarray:

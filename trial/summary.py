@@ -114,8 +114,11 @@ class DaySummary:
 
     @property
     def seen(self) -> int:
-        """All requests the logs show, in or out of the denominator: what the provider's own counter counts."""
-        return self.requests + self.synthetic + self.aborted + self.incomplete + self.quarantined + self.other_requests
+        """
+        What the provider's own counter counts, as far as the logs show it: in or out of the denominator, but for requests
+        aborted before an instance, which no provider counts.
+        """
+        return self.requests + self.synthetic + self.incomplete + self.quarantined + self.other_requests
 
     @property
     def completeness(self) -> float | None:

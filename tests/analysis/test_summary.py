@@ -45,6 +45,8 @@ def counts(summary):
         (replace(COLD, latency_ms=450.0, init_ms=350.0), {"requests": 1, "cold_hits": 1}),
         # A request that is slow by itself misses the SLO warm too: the start did not push it over.
         (replace(COLD, latency_ms=6900.0, init_ms=6000.0), {"requests": 1, "cold_hits": 1}),
+        (replace(COLD, latency_ms=6900.0, init_ms=6000.0, queue_ms=6500.0), {"requests": 1, "cold_hits": 1, "noticed": 1}),
+        (replace(COLD, latency_ms=6500.0, init_ms=300.0, load_ms=6000.0, cold_reason="lazy_load"), {"requests": 1, "cold_hits": 1, "noticed": 1}),
         (replace(COLD, latency_ms=None), {"requests": 1, "cold_hits": 1, "noticed_unknown": 1}),
         (replace(COLD, init_ms=None), {"requests": 1, "cold_hits": 1, "noticed": 1}),
     ],
