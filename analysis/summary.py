@@ -43,7 +43,9 @@ class Summariser:
         aborted = pc.and_(pc.equal(table["status"], "aborted"), pc.invert(synthetic))
         counted = table.filter(pc.invert(pc.or_(synthetic, aborted)))
         masks = _masks(counted, self._slo_ms)
-        self._counts.update({"synthetic": pc.sum(synthetic).as_py() or 0, "aborted": pc.sum(aborted).as_py() or 0, "requests": counted.num_rows})
+        self._counts.update(
+            {"synthetic": pc.sum(synthetic).as_py() or 0, "aborted": pc.sum(aborted).as_py() or 0, "requests": counted.num_rows}
+        )
         self._counts.update({name: int(mask.sum()) for name, mask in masks.items()})
         self._statuses = add_counts(self._statuses, _value_counts(counted["status"]))
         self._reasons = add_counts(self._reasons, _value_counts(counted["cold_reason"]))
@@ -52,7 +54,13 @@ class Summariser:
         self._by_model(counted, masks)
 
     def close(
-        self, *, ledgers: Iterable[Ledger], incomplete: int = 0, quarantined: int = 0, other_requests: int = 0, provider_requests: int | None = None
+        self,
+        *,
+        ledgers: Iterable[Ledger],
+        incomplete: int = 0,
+        quarantined: int = 0,
+        other_requests: int = 0,
+        provider_requests: int | None = None,
     ) -> DaySummary:
         spans = np.concatenate(self._spans) if self._spans else np.empty((0, 2), dtype=np.int64)
         return DaySummary(

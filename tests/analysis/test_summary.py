@@ -14,7 +14,16 @@ from trial.summary import DaySummary
 DAY = date(2026, 11, 3)
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 WARM = Invocation(
-    platform="aws-lambda", endpoint="e", day=DAY, request_id="r", instance_id="i", started_at=NOON, cold="warm", waited=False, latency_ms=100.0, model="m"
+    platform="aws-lambda",
+    endpoint="e",
+    day=DAY,
+    request_id="r",
+    instance_id="i",
+    started_at=NOON,
+    cold="warm",
+    waited=False,
+    latency_ms=100.0,
+    model="m",
 )
 COLD = replace(WARM, cold="cold", waited=True, cold_reason="init", init_ms=6000.0, latency_ms=6100.0)
 
@@ -46,7 +55,10 @@ def counts(summary):
         # A request that is slow by itself misses the SLO warm too: the start did not push it over.
         (replace(COLD, latency_ms=6900.0, init_ms=6000.0), {"requests": 1, "cold_hits": 1}),
         (replace(COLD, latency_ms=6900.0, init_ms=6000.0, queue_ms=6500.0), {"requests": 1, "cold_hits": 1, "noticed": 1}),
-        (replace(COLD, latency_ms=6500.0, init_ms=300.0, load_ms=6000.0, cold_reason="lazy_load"), {"requests": 1, "cold_hits": 1, "noticed": 1}),
+        (
+            replace(COLD, latency_ms=6500.0, init_ms=300.0, load_ms=6000.0, cold_reason="lazy_load"),
+            {"requests": 1, "cold_hits": 1, "noticed": 1},
+        ),
         (replace(COLD, latency_ms=None), {"requests": 1, "cold_hits": 1, "noticed_unknown": 1}),
         (replace(COLD, init_ms=None), {"requests": 1, "cold_hits": 1, "noticed": 1}),
     ],
@@ -58,7 +70,11 @@ def test_every_kind_of_request_is_counted_where_it_belongs(row, expected):
 rows = st.lists(
     st.builds(
         lambda kind, at, gpu, model: replace(
-            kind, started_at=NOON + timedelta(milliseconds=at), gpu_ms=gpu, gpu_ms_source="none" if gpu is None else "cuda_event", model=model
+            kind,
+            started_at=NOON + timedelta(milliseconds=at),
+            gpu_ms=gpu,
+            gpu_ms_source="none" if gpu is None else "cuda_event",
+            model=model,
         ),
         st.sampled_from([WARM, COLD, replace(WARM, synthetic=True), replace(WARM, cold="unknown", waited=None)]),
         st.integers(0, 10**6),
