@@ -120,13 +120,19 @@ def read_again(book: PriceBook, changes: Sequence[Change]) -> list[str]:
     return rows
 
 
-def write(book: PriceBook, changes: Sequence[Change], *, today: date) -> PriceBook:
+def write(book: PriceBook, changes: Sequence[Change], *, today: date, to: Path | None = None) -> PriceBook:
     """
     Writes the changed book in one step, checked before it replaces the old one.
 
+    Args:
+        to: a new file, where the book itself is to stay as it is (the standard book of an installed package).
+
     Raises:
-        ConfigError: the file was changed meanwhile, cannot be written, or would not load.
+        ConfigError: the book was changed meanwhile, the file cannot be written or is another book, or would not load.
     """
+    target = to or book.path
+    if target != book.path and target.exists():
+        raise ConfigError("exists already; nothing written", where=str(target), do="Name a new file, or make it the book: [prices] book")
     try:
         raw = book.path.read_bytes()
         before = parse(raw, name=book.name, path=book.path)
@@ -135,23 +141,26 @@ def write(book: PriceBook, changes: Sequence[Change], *, today: date) -> PriceBo
                 "was changed since it was read; nothing written", where=str(book.path), do="Run `fortnight prices refresh` again"
             )
         text = rewritten(raw.decode("utf-8"), changes, book=book, today=today)
-        after = parse(text.encode("utf-8"), name=book.name, path=book.path)
-        handle, name = tempfile.mkstemp(dir=book.path.parent, prefix=f".{book.path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as out:
-                out.write(text.encode("utf-8"))
-                out.flush()
-                os.fsync(out.fileno())
-            Path(name).chmod(book.path.stat().st_mode & 0o777)
-            Path(name).replace(book.path)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
+        after = parse(text.encode("utf-8"), name=str(to) if to else book.name, path=target)
+        _replace(target, text, mode=book.path.stat().st_mode & 0o777)
     except OSError as exc:
-        raise ConfigError(
-            f"cannot be written: {exc.strerror}", where=str(book.path), do="Copy the book, and name the copy as [prices] book"
-        ) from exc
+        raise ConfigError(f"cannot be written: {exc.strerror}", where=str(target), do="Write a copy, and name it as [prices] book") from exc
     return after
+
+
+def _replace(target: Path, text: str, *, mode: int) -> None:
+    """All of `text` or the old file: written beside it, then moved over it."""
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(text.encode("utf-8"))
+            out.flush()
+            os.fsync(out.fileno())
+        Path(name).chmod(mode | 0o200)
+        Path(name).replace(target)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def _change(row: PriceRow, offer: Offered) -> Change:

@@ -70,18 +70,20 @@ def by_life(
     month: dict[tuple[int, int], int] = defaultdict(int)
     rates = instance_life.usd(row, endpoint.resources, {"run": 1_000_000, "idle": 1_000_000})
     second = max(rates.values())
+    reach = np.array([life.longest for life in lives], dtype=np.int64).reshape(-1, 2)
     for day in days:
         window = calendar.window(day)
         begin, end = instant_us(window.start), instant_us(window.end)
-        phases = _phases(lives, begin, end, row=row, floor=endpoint.min_workers)
+        alive = [lives[i] for i in np.flatnonzero((reach[:, 0] < end) & (reach[:, 1] >= begin))]
+        phases = _phases(alive, begin, end, row=row, floor=endpoint.min_workers)
         metered = _metered_us(usage, begin, end)
         less = more = Decimal(0)
         if metered is not None:
             # Whether the meter counts the round-ups is said nowhere: they are its uncertainty.
-            more = seconds(to_us(row.rounding_s) * (1 + sum(begin <= life.end_us < end for life in lives))) * second
+            more = seconds(to_us(row.rounding_s) * (1 + sum(begin <= life.end_us < end for life in alive))) * second
             phases = _as_metered(phases, metered, kept=endpoint.min_workers > 0)
         else:
-            low, high = _bounds_us(lives, begin, end, row=row, floor=endpoint.min_workers)
+            low, high = _bounds_us(alive, begin, end, row=row, floor=endpoint.min_workers)
             best = sum(phases.values())
             less, more = seconds(max(0, best - low)) * second, seconds(max(0, high - best)) * second
         key = (day.year, day.month)

@@ -133,3 +133,22 @@ def test_an_amount_that_is_written_otherwise_is_not_guessed_at(book):
     changes = price_diff.diff(again, [offer("sagemaker-ml.g5.xlarge", "1.5")])
     with pytest.raises(ConfigError, match="finds no amount 1.408"):
         price_diff.write(again, changes, today=TODAY)
+
+
+def test_a_copy_is_written_where_the_book_should_stay(book, tmp_path):
+    changes = price_diff.diff(book, [offer("sagemaker-ml.g5.xlarge", "1.5")])
+    before, copy = book.path.read_bytes(), tmp_path / "mine.toml"
+    after = price_diff.write(book, changes, today=TODAY, to=copy)
+    assert (after.path, after.row("sagemaker-ml.g5.xlarge").rates["instance"].first) == (copy, Decimal("1.5"))
+    assert prices.load("mine.toml", folder=tmp_path).sha256 == after.sha256
+    assert book.path.read_bytes() == before
+    with pytest.raises(ConfigError, match="exists already"):
+        price_diff.write(book, changes, today=TODAY, to=copy)
+    with pytest.raises(ConfigError, match="cannot be written"):
+        price_diff.write(book, changes, today=TODAY, to=tmp_path / "nowhere" / "mine.toml")
+
+
+def test_every_row_with_a_refresh_is_wanted(book):
+    wanted = price_diff.wanted(book)
+    assert {refresh["via"] for refresh in wanted.values()} == {"aws-pricing", "gcp-catalogue", "runpod-catalogue"}
+    assert "banana" not in wanted
