@@ -1,6 +1,6 @@
 """The harvest against the sandbox's RunPod: lines are kept while their worker lives."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -8,6 +8,8 @@ from flows import collecting
 from sandbox.world import build_world
 from trial import config, raw
 from trial.store import Store
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -20,14 +22,18 @@ def world(tmp_path, monkeypatch):
         yield built, config.load(tmp_path / "trial.toml")
 
 
-def test_lines_of_live_workers_are_kept_once(world):
+def test_lines_of_live_workers_are_kept_once_and_counted(world):
     built, trial = world
     endpoint = next(e for e in trial.endpoints if e.platform == "runpod")
-    noon = trial.calendar.window(date(2026, 11, 2)).start + timedelta(hours=12)
-    kept = 0
-    for minutes in range(0, 60, 5):
-        built.set_now(noon + timedelta(minutes=minutes))
-        kept += collecting.harvest_workers(trial, endpoint, now=noon + timedelta(minutes=minutes))
+    alive = [w for w in built.endpoints[endpoint.name].history.workers if w.stopped_us - w.ready_us > 3_000_000]
+    # Three workers, each looked at twice just before it stops: the second look brings nothing new.
+    kept = []
+    for worker in alive[10:13]:
+        at = EPOCH + timedelta(microseconds=worker.stopped_us) - timedelta(milliseconds=200)
+        built.set_now(at)
+        kept += [collecting.harvest_workers(trial, endpoint, now=at) for _ in range(2)]
     files = Store.at(trial.store_url).files
-    stored = list(raw.read(files, endpoint=endpoint.name, day=date(2026, 11, 2), source="handler-lines"))
-    assert kept == len(stored) > 0
+    stored = [e for d in (1, 2, 3) for e in raw.read(files, endpoint=endpoint.name, day=date(2026, 11, d), source="handler-lines")]
+    assert kept[0] > 0
+    assert kept[1::2] == [0, 0, 0]
+    assert sum(kept) == len(stored)
