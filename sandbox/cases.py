@@ -28,6 +28,12 @@ _LAMBDA = {
     "xray": "REPORT carries a second physical line with the X-Ray trace",
     "json-format": "a function version with JSON system logs",
     "wrapped-line": "the handler line inside the message of a JSON application log",
+    "pretty-json": "a platform event printed over several lines",
+    "logs-dropped": "platform.logsDropped in place of a request's end and report: the request stays incomplete",
+    "powertools-line": "a handler that logs its figures through Powertools' logger",
+    "dict-message": "the same with a dict as the message",
+    "emf-line": "a handler that reports its figures as embedded metrics, in milliseconds and seconds",
+    "otel-line": "a handler that logs OpenTelemetry's faas attributes: a cold flag and no GPU ms",
     "snapstart": "a function version that restores snapshots: RESTORE_REPORT and Restore Duration",
     "user-report-line": "the user's own lines that contain the word REPORT",
     "extension-report": "an extension's look-alike REPORT line with a Runtime Duration",
@@ -66,6 +72,9 @@ _CLOUD_RUN = {
 _RUNPOD = {
     "flashboot": "a resumed worker keeps its process: the caller waited, and no line says so",
     "lazy-load": "the first request of a worker loads the model inside the handler",
+    "sdk-lines": "the SDK's own JSON lines shipped around the handler's, each behind a time in whole seconds",
+    "plain-sdk-lines": "the same in the SDK's plain mode",
+    "truncated": "an SDK line that was cut in the middle, with its mark",
     "failed": "a job that raises; the SDK says Finished. all the same",
     "half-json": "a shipper that died in the middle of a line and sent it again whole",
     "garbage": "noise between the lines",
@@ -75,11 +84,27 @@ _RUNPOD = {
     "across-midnight": "a request that starts on one local day and ends on the next",
 }
 
+# What changes an endpoint as a whole, or what no daily reading can make whole again: never planted unless asked for.
+_ON_REQUEST = (
+    ("aws-lambda", "managed-instances", "Lambda Managed Instances: JSON only, durationMs alone, overlapping requests, never cold"),
+    ("aws-lambda", "shared-group", "a log group shared with a function whose name begins with ours"),
+    ("aws-lambda", "short-retention", "a log group that keeps seven days"),
+    ("aws-lambda", "delivery-class", "a log group of the Delivery class"),
+    ("aws-lambda", "warn-level", "JSON logs at SystemLogLevel WARN: no platform.start, no platform.report"),
+    ("aws-lambda", "very-late", "events that arrive up to 13 days later"),
+    ("cloud-run", "very-late", "entries that arrive up to 13 days later"),
+    ("runpod", "very-late", "lines that are shipped up to 13 days later"),
+    ("aws-lambda", "silent-pings", "keep-warm pings that do not say so; their lines carry a note"),
+    ("cloud-run", "silent-pings", "keep-warm pings that do not say so; their path is /warmup"),
+    ("runpod", "silent-pings", "keep-warm pings that do not say so; their lines carry a note"),
+)
+
 CATALOGUE: tuple[Case, ...] = tuple(
     Case(name=name, platform=platform, what=what)
     for platform, table in (("aws-lambda", _LAMBDA), ("cloud-run", _CLOUD_RUN), ("runpod", _RUNPOD))
     for name, what in table.items()
 )
+ON_REQUEST: tuple[Case, ...] = tuple(Case(name=name, platform=platform, what=what) for platform, name, what in _ON_REQUEST)
 ALL: frozenset[str] = frozenset(case.name for case in CATALOGUE)
 NONE: frozenset[str] = frozenset()
 
@@ -90,12 +115,13 @@ def checked(names: Iterable[str]) -> frozenset[str]:
         ValueError: a name that no case has.
     """
     chosen = frozenset(names)
-    unknown = sorted(chosen - ALL)
+    known = {case.name for case in (*CATALOGUE, *ON_REQUEST)}
+    unknown = sorted(chosen - known)
     if unknown:
-        raise ValueError(f"no such case: {', '.join(unknown)}; known: {', '.join(sorted(ALL))}")
+        raise ValueError(f"no such case: {', '.join(unknown)}; known: {', '.join(sorted(known))}")
     return chosen
 
 
 def of_platform(platform: str) -> frozenset[str]:
     """The names of one platform's cases."""
-    return frozenset(case.name for case in CATALOGUE if case.platform == platform)
+    return frozenset(case.name for case in (*CATALOGUE, *ON_REQUEST) if case.platform == platform)

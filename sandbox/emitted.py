@@ -42,7 +42,7 @@ def deliver(events: Iterable[Event], *, calendar: Calendar, cases: frozenset[str
     """Sets when each event becomes readable; makes some late and some double. Ascending by (at, stream, order)."""
     listed = sorted(events, key=lambda e: (e.at_us, e.stream, e.order))
     lag = rng.gamma(2.0, 0.4 * SECOND, len(listed)).astype(np.int64)
-    late = rng.random(len(listed)) < (0.004 if "late" in cases else 0.0)
+    late = rng.random(len(listed)) < (0.004 if {"late", "very-late"} & cases else 0.0)
     late_by = (rng.exponential(9.0, len(listed)) * HOUR).astype(np.int64) + HOUR
     twice = rng.random(len(listed)) < (0.002 if "duplicate" in cases else 0.0)
     held = _held_streams(listed, rng) if "late" in cases else {}
@@ -56,7 +56,9 @@ def deliver(events: Iterable[Event], *, calendar: Calendar, cases: frozenset[str
         if late[i]:
             readable = event.at_us + int(late_by[i])
         readable = max(readable, held.get(event.stream, 0))
-        if late[i] or event.stream in held:
+        if late[i] and "very-late" in cases:
+            readable = event.at_us + int(rng.uniform(2, 13) * 24 * HOUR)
+        elif late[i] or event.stream in held:
             day_end = to_us(calendar.window(calendar.day_of(to_datetime(event.at_us))).end)
             readable = max(event.at_us, min(readable, day_end + LATEST_AFTER_DAY))
         delivered.append(replace(event, readable_us=readable, copies=2 if twice[i] and not event.broken else 1))

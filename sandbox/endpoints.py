@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 
@@ -32,6 +32,7 @@ class Endpoint:
     """
 
     plan: Plan
+    cases: frozenset[str]
     history: History
     events: tuple[Event, ...]
     truth: Mapping[date, DayTruth]
@@ -46,6 +47,8 @@ def build(plan: Plan, *, seed: int, calendar: Calendar, cases: frozenset[str], s
     def rng(purpose: str):
         return generator(seed, plan.name, purpose)
 
+    if "managed-instances" in cases:
+        plan = replace(plan, concurrency=10, max_life_s=1e9)
     times = arrivals(plan, calendar=calendar, rng=rng("traffic"), scale=scale)
     planted = plant(plan, times, calendar=calendar, cases=cases, rng=rng("planting"))
     history = Pool(plan, rng=rng("pool"), cases=cases).serve(planted.arrivals, planted.prestarts)
@@ -64,7 +67,7 @@ def _lambda(plan, history, calendar, cases, rates, rng) -> Endpoint:
     days = {r.number: day_of_request(plan, r, calendar) for r in history.requests}
     bill = bills.lambda_bill(history, written.reports, days=days, rates=rates, memory_mb=LAMBDA_MEMORY_MB)
     truth = day_truths(plan, history, events, calendar=calendar, bill=bill)
-    return Endpoint(plan=plan, history=history, events=events, truth=truth, bill=bill)
+    return Endpoint(plan=plan, cases=cases, history=history, events=events, truth=truth, bill=bill)
 
 
 def _cloud_run(plan, history, calendar, cases, rates, rng) -> Endpoint:
@@ -73,17 +76,18 @@ def _cloud_run(plan, history, calendar, cases, rates, rng) -> Endpoint:
     events = deliver(written.events, calendar=calendar, cases=stored, rng=rng("delivery"))
     bill = bills.cloud_run_bill(history.workers, calendar=calendar, rates=rates)
     truth = day_truths(plan, history, events, calendar=calendar, bill=bill, health=written.health, forbidden=written.forbidden)
-    return Endpoint(plan=plan, history=history, events=events, truth=truth, bill=bill, health=written.health)
+    return Endpoint(plan=plan, cases=cases, history=history, events=events, truth=truth, bill=bill, health=written.health)
 
 
 def _runpod(plan, history, calendar, cases, rates, rng) -> Endpoint:
-    written = logs_runpod.write(plan, history, calendar=calendar, rng=rng("logs"))
+    written = logs_runpod.write(plan, history, calendar=calendar, cases=cases, rng=rng("logs"))
     events = deliver(written.events, calendar=calendar, cases=cases, rng=rng("delivery"))
     hours = bills.billed_seconds(history.workers)
     bill = bills.runpod_bill(hours, calendar=calendar, rates=rates)
     truth = day_truths(plan, history, events, calendar=calendar, bill=bill)
     return Endpoint(
         plan=plan,
+        cases=cases,
         history=history,
         events=events,
         truth=truth,

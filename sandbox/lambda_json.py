@@ -82,6 +82,21 @@ def report(at_us: int, request: Served, figures: Report, *, xray: bool, rng: np.
     return _platform(at_us, "report", record)
 
 
+def managed_report(at_us: int, request: Served, figures: Report) -> str:
+    """Managed Instances report how long it took, and nothing else."""
+    spans = [{"name": "responseLatency", "start": iso_ms(request.taken_us), "durationMs": request.handler_us / MS}]
+    record = {"requestId": request.request_id, "metrics": {"durationMs": figures.duration_us / MS}, "spans": spans}
+    return _platform(at_us, "report", {**record, "status": _status(request.fate)})
+
+
+def logs_dropped(at_us: int) -> str:
+    return _platform(at_us, "logsDropped", {"reason": "BufferFull", "droppedRecords": 2, "droppedBytes": 981})
+
+
+def pretty(message: str) -> str:
+    return json.dumps(json.loads(message), indent=2) + "\n"
+
+
 def _status(fate: str) -> str:
     return {"timeout": "timeout", "crash": "error", "out-of-memory": "error"}.get(fate, "success")
 

@@ -19,10 +19,12 @@ def has_line(request: Served, worker: Worker) -> bool:
     return request.fate not in SILENT and worker.reason != "mid_stream"
 
 
-def handler_object(plan: Plan, request: Served, worker: Worker, *, instance: str) -> dict[str, Any]:
+def handler_object(plan: Plan, request: Served, worker: Worker, *, instance: str, silent_pings: bool = False) -> dict[str, Any]:
     """The line as an object, its keys in the order the writer has them."""
     line: dict[str, Any] = {MARK: VERSION, "request_id": request.request_id, "cold_start": request.first_of_process, "model": plan.model}
-    if request.arrival.kind == "ping":
+    if request.arrival.kind == "ping" and silent_pings:
+        line["note"] = "keep-warm"
+    elif request.arrival.kind == "ping":
         line["synthetic"] = True
     else:
         line |= {"input_tokens": request.input_tokens, "output_tokens": request.output_tokens}

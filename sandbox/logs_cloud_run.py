@@ -89,12 +89,13 @@ class _Writer:
         arrived = request.arrival.at_us
         latency = request.ended_us - arrived + int(self.rng.uniform(*_OVERHEAD) * MS)
         agent = "Google-Cloud-Scheduler" if request.arrival.kind == "ping" else _AGENT
+        path = "/warmup" if request.arrival.kind == "ping" and "silent-pings" in self.cases else "/summarise"
         self._entry(
             "requests",
             arrived,
             worker,
             {
-                "httpRequest": _http("POST", "/summarise", 200, latency, agent, rng=self.rng),
+                "httpRequest": _http("POST", path, 200, latency, agent, rng=self.rng),
                 "trace": f"projects/{PROJECT}/traces/{request.request_id}",
                 "spanId": self.rng.bytes(8).hex(),
             },
@@ -104,7 +105,7 @@ class _Writer:
         for extra, broken in self._own_lines(request):
             self._entry("stdout", at - 2 * MS, worker, {"textPayload": extra}, broken=broken)
         if has_line(request, worker):
-            line = handler_object(self.plan, request, worker, instance=worker.id)
+            line = handler_object(self.plan, request, worker, instance=worker.id, silent_pings="silent-pings" in self.cases)
             self._entry("stdout", at, worker, {"jsonPayload": line})
         if "stderr" in request.arrival.cases:
             self._entry("stderr", at, worker, {"textPayload": "UserWarning: prompt was cut to 2048 tokens"}, severity="WARNING")

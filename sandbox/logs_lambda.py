@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sandbox import lambda_json, lambda_text
 from sandbox.emitted import Event
+from sandbox.foreign_lines import foreign_line
 from sandbox.happened import History, Served, Worker
 from sandbox.instants import MS, SECOND, to_datetime
 from sandbox.lambda_report import Report, report_of
 from sandbox.lines import handler_object, has_line, text
 from sandbox.plans import Plan
 
-_STYLES = {"text": lambda_text, "snapstart": lambda_text, "json": lambda_json}
+_STYLES = {"text": lambda_text, "snapstart": lambda_text, "json": lambda_json, "managed": lambda_json, "warn": lambda_json}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,15 @@ def write(
             reports[request.number] = report_of(request, worker, memory_mb=memory_mb, rng=rng, snapstart=stream.style == "snapstart")
             stream.attempt(request, reports[request.number])
         events.extend(stream.events)
+        if "shared-group" in cases and worker.number % 10 == 0:
+            events.extend(_of_a_neighbour(stream.events))
     return LambdaLogs(events=tuple(events), reports=reports)
+
+
+def _of_a_neighbour(events: list[Event]) -> Iterator[Event]:
+    """The same again, of the function summariser-api, whose name begins with ours."""
+    for event in events:
+        yield replace(event, stream=event.stream.replace("/summariser[", "/summariser-api["), broken=False)
 
 
 class _Stream:
@@ -57,22 +66,27 @@ class _Stream:
 
     def __init__(self, plan: Plan, worker: Worker, *, version: str, style: str, cases: frozenset[str], rng: np.random.Generator) -> None:
         self.plan, self.worker, self.version, self.style, self.cases, self.rng = plan, worker, version, style, cases, rng
-        self.name = f"{to_datetime(worker.started_us):%Y/%m/%d}/[{version}]{worker.id}"
+        shared = "summariser" if "shared-group" in cases else ""
+        self.name = f"{to_datetime(worker.started_us):%Y/%m/%d}/{shared}[{version}]{worker.id}"
         self.say = _STYLES[style]
         self.events: list[Event] = []
         self._last_us = 0
 
     def _put(self, at_us: int, message: str, *, broken: bool = False) -> None:
         # One stream's clock never runs backwards, and CloudWatch keeps milliseconds.
-        at_us = max(at_us // MS * MS, self._last_us)
-        self._last_us = at_us
+        at_us //= MS
+        at_us *= MS
+        if self.style != "managed":
+            at_us = self._last_us = max(at_us, self._last_us)
+        if self.style == "warn" and '"type":"platform.' in message:
+            return
         self.events.append(Event(stream=self.name, at_us=at_us, readable_us=at_us, order=len(self.events), payload=message, broken=broken))
 
     def start_up(self) -> None:
         worker, say = self.worker, self.say
         if worker.reason == "mid_stream":
             return
-        kind = "provisioned-concurrency" if worker.reason == "provisioned" else "on-demand"
+        kind = {"provisioned": "provisioned-concurrency", "managed": "lambda-managed-instances"}.get(worker.reason, "on-demand")
         if self.style == "snapstart":
             self._put(worker.started_us, lambda_text.restore_start())
             self._put(worker.ready_us - 5 * MS, lambda_text.restore_report(worker.start_up_us - 8 * MS))
@@ -80,7 +94,7 @@ class _Stream:
         self._put(worker.started_us, say.init_start(worker.started_us, kind, self.version))
         if "extension-line" in self.cases and worker.number % 4 == 0:
             self._put(worker.started_us + 120 * MS, say.extension_line(worker.started_us + 120 * MS))
-        for at_us, duration_us, phase, status in _init_reports(worker, provisioned=kind != "on-demand", always=self.style == "json"):
+        for at_us, duration_us, phase, status in _init_reports(worker, provisioned=kind != "on-demand", always=say is lambda_json):
             self._put(at_us, say.init_report(at_us, duration_us, kind, phase, status))
 
     def attempt(self, request: Served, report: Report) -> None:
@@ -95,24 +109,34 @@ class _Stream:
             self._handler_line(request, end)
         if request.fate in ("crash", "out-of-memory"):
             self._put(end, say.runtime_exited(end, request.request_id))
+        if self.style == "managed":
+            self._put(end + MS, lambda_json.managed_report(end + MS, request, report))
+            return
+        if "logs-dropped" in cases:
+            self._put(end + MS, lambda_json.logs_dropped(end + MS))
+            return
         self._put(end + MS, say.end(end + MS, request))
         message = say.report(end + MS, request, report, xray="xray" in cases, rng=self.rng)
-        if "cut-report" in cases:
-            cut = message.index("Billed" if self.style != "json" else "billed") + 9
+        if "pretty-json" in cases:
+            self._put(end + MS, lambda_json.pretty(message))
+        elif "cut-report" in cases:
+            cut = message.lower().index("billed") + 9
             self._put(end + MS, message[:cut], broken=True)
         else:
             self._put(end + MS, message)
-        if request.fate == "timeout" and self.style != "json":
+        if request.fate == "timeout" and say is lambda_text:
             self._put(end + MS, lambda_text.timed_out(end, request.request_id, self.plan.timeout_s))
 
     def _handler_line(self, request: Served, end: int) -> None:
-        printed = text(handler_object(self.plan, request, self.worker, instance=self.name))
+        foreign = foreign_line(self.plan, request, instance=self.name)
+        silent = "silent-pings" in self.cases
+        printed = foreign or text(handler_object(self.plan, request, self.worker, instance=self.name, silent_pings=silent))
         if "cut-line" in request.arrival.cases:
             middle = len(printed) // 2
             self._put(end, printed[:middle], broken=True)
             # The second half is a text like any other: nothing in it says what it once belonged to.
             self._put(end, printed[middle:] + "\n")
-        elif "wrapped-line" in request.arrival.cases and self.style == "json":
+        elif "wrapped-line" in request.arrival.cases and self.say is lambda_json:
             self._put(end, lambda_json.application(end, request.request_id, printed))
         else:
             self._put(end, printed + "\n")

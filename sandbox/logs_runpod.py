@@ -11,7 +11,7 @@ import numpy as np
 
 from sandbox.emitted import Event
 from sandbox.happened import History, Served, Worker
-from sandbox.instants import MS, to_datetime
+from sandbox.instants import MS, SECOND, iso_s, to_datetime
 from sandbox.lines import handler_object, text
 from sandbox.plans import Plan
 from trial.calendar import Calendar
@@ -44,7 +44,7 @@ class RunpodLogs:
     jobs: dict[str, Job]
 
 
-def write(plan: Plan, history: History, *, calendar: Calendar, rng: np.random.Generator) -> RunpodLogs:
+def write(plan: Plan, history: History, *, calendar: Calendar, cases: frozenset[str], rng: np.random.Generator) -> RunpodLogs:
     workers = {w.number: w for w in history.workers}
     events: list[Event] = []
     console: dict[str, list[tuple[int, str]]] = defaultdict(list)
@@ -56,8 +56,8 @@ def write(plan: Plan, history: History, *, calendar: Calendar, rng: np.random.Ge
         if request.worker is None:
             continue
         worker = workers[request.worker]
-        printed = text(handler_object(plan, request, worker, instance=worker.id))
-        events += _shipped(request, printed, calendar, rng)
+        printed = text(handler_object(plan, request, worker, instance=worker.id, silent_pings="silent-pings" in cases))
+        events += _shipped(request, printed, worker, calendar, rng)
         console[worker.id] += _sdk_lines(request, printed, worker)
         jobs[request.request_id] = Job(
             id=request.request_id,
@@ -71,19 +71,32 @@ def write(plan: Plan, history: History, *, calendar: Calendar, rng: np.random.Ge
     return RunpodLogs(events=tuple(events), console=ordered, jobs=jobs)
 
 
-def _shipped(request: Served, printed: str, calendar: Calendar, rng: np.random.Generator) -> list[Event]:
+def _shipped(request: Served, printed: str, worker: Worker, calendar: Calendar, rng: np.random.Generator) -> list[Event]:
+    """
+    The handler line, and what else the shipper sends with it.
+
+    The SDK's lines carry no time; a shipper puts one before them, in the console's whole seconds.
+    """
     at = request.ended_us // MS * MS
     stream = f"{calendar.day_of(to_datetime(at)).isoformat()}.jsonl"
     cases = request.arrival.cases
-    lines: list[tuple[str, bool]] = []
+    lines: list[tuple[int, str, bool]] = []
     if "half-json" in cases:
-        lines.append((printed[: len(printed) // 2], True))
-    lines.append((printed, False))
+        lines.append((at, printed[: len(printed) // 2], True))
+    for printed_us, line in _sdk_lines(request, printed, worker) if {"sdk-lines", "plain-sdk-lines"} & cases else [(at, printed)]:
+        if line == printed:
+            lines.append((at, line, False))
+        else:
+            second = printed_us // SECOND * SECOND
+            lines.append((second, f"{iso_s(second)} {_plain(line) if 'plain-sdk-lines' in cases else line}", False))
+    if "truncated" in cases:
+        said = f"Handler output: {'x' * 40}\n...TRUNCATED 6120 CHARACTERS...\n{'x' * 40}"
+        lines.append((at, _sdk(request.request_id, said, "DEBUG"), False))
     if "garbage" in cases:
-        lines.append(("".join(chr(int(c)) for c in rng.integers(0xA1, 0x2FF, 30)), False))
+        lines.append((at, "".join(chr(int(c)) for c in rng.integers(0xA1, 0x2FF, 30)), False))
     return [
-        Event(stream=stream, at_us=at, readable_us=at, order=request.number * 4 + i, payload=line, broken=broken)
-        for i, (line, broken) in enumerate(lines)
+        Event(stream=stream, at_us=at_us, readable_us=at_us, order=request.number * 16 + i, payload=line, broken=broken)
+        for i, (at_us, line, broken) in enumerate(lines)
     ]
 
 
@@ -115,6 +128,13 @@ def _sdk_lines(request: Served, printed: str, worker: Worker) -> list[tuple[int,
         }
         lines += [(end, _sdk(name, "Captured Handler Exception", "ERROR")), (end, _sdk(None, json.dumps(detail, indent=4), "ERROR"))]
     return [*lines, (end + MS, _sdk(name, "Finished."))]
+
+
+def _plain(line: str) -> str:
+    """The SDK outside RunPod: level, id where there is one, text."""
+    record = json.loads(line)
+    named = f"{record['requestId']} | " if record["requestId"] else ""
+    return f"{record['level']:<7}| {named}{record['message']}"
 
 
 def _sdk(request_id: str | None, message: str, level: str = "INFO") -> str:

@@ -37,7 +37,13 @@ _PER_DAY: dict[str, dict[str, tuple[float, str]]] = {
         "async-retry": (0.6, "followed"),
         "killed": (0.3, "any"),
         "xray": (20.0, "any"),
-        "wrapped-line": (60.0, "any"),
+        "wrapped-line": (60.0, "json"),
+        "pretty-json": (10.0, "json"),
+        "logs-dropped": (0.6, "json"),
+        "powertools-line": (10.0, "any"),
+        "dict-message": (4.0, "any"),
+        "emf-line": (10.0, "any"),
+        "otel-line": (4.0, "any"),
         "user-report-line": (3.0, "any"),
         "extension-report": (3.0, "any"),
         "traceback": (2.0, "any"),
@@ -59,6 +65,9 @@ _PER_DAY: dict[str, dict[str, tuple[float, str]]] = {
     "runpod": {
         "lazy-load": (4.0, "alone"),
         "error": (2.0, "any"),
+        "sdk-lines": (20.0, "any"),
+        "plain-sdk-lines": (20.0, "any"),
+        "truncated": (2.0, "any"),
         "half-json": (1.0, "any"),
         "garbage": (1.0, "any"),
     },
@@ -72,7 +81,10 @@ def plant(plan: Plan, times: Sequence[int], *, calendar: Calendar, cases: frozen
     last_version = _snapstart_from(calendar) if "snapstart" in cases and plan.platform == "aws-lambda" else 1 << 62
     usable = [i for i, t in enumerate(times) if t < last_version]
     for name, (per_day, where) in _PER_DAY[plan.platform].items():
-        spots = [i for i in _spots(plan, times, where, calendar) if i in marks or i < len(usable)]
+        if where == "json":
+            spots = _json_spots(times, versions(plan, calendar, cases))
+        else:
+            spots = [i for i in _spots(plan, times, where, calendar) if i < len(usable)]
         # The first arrival is the one an environment older than its logs serves.
         spots = [i for i in spots if i and i not in marks]
         if name not in switched or not spots:
@@ -83,10 +95,13 @@ def plant(plan: Plan, times: Sequence[int], *, calendar: Calendar, cases: frozen
     arrivals = [Arrival(at_us=t, cases=frozenset(marks.get(i, ()))) for i, t in enumerate(times)]
     # An instance started ahead meets a request on which nothing else is planted.
     free = [t if i not in marks else -1 for i, t in enumerate(times)]
-    prestarts = _prestarts(plan, free, calendar, cases, rng, before=last_version)
+    if "managed-instances" in cases and times:
+        prestarts = _managed(times, calendar)
+    else:
+        prestarts = _prestarts(plan, free, calendar, cases, rng, before=last_version)
     if "across-midnight" in cases:
         arrivals.extend(_across_midnight(plan, calendar))
-    if "keep-warm" in cases:
+    if {"keep-warm", "silent-pings"} & cases:
         arrivals.extend(Arrival(at_us=t, kind="ping") for t in _pings(plan, calendar))
     return Planted(arrivals=tuple(sorted(arrivals, key=lambda a: a.at_us)), prestarts=tuple(prestarts))
 
@@ -95,12 +110,23 @@ def versions(plan: Plan, calendar: Calendar, cases: frozenset[str]) -> list[tupl
     """(from, format) of the function's versions, ascending: text, then json, then snapstart, as the cases say."""
     if plan.platform != "aws-lambda":
         return [(0, "text")]
+    if "managed-instances" in cases:
+        return [(0, "managed")]
+    if "warn-level" in cases:
+        return [(0, "warn")]
     found = [(0, "text")]
     if "json-format" in cases:
         found.append((_night(calendar, calendar.days // 2), "json"))
     if "snapstart" in cases:
         found.append((_snapstart_from(calendar), "snapstart"))
     return found
+
+
+def _json_spots(times: Sequence[int], found: Sequence[tuple[int, str]]) -> list[int]:
+    """Arrivals while a version with JSON logs is deployed."""
+    edges = [*found, (1 << 62, "")]
+    spans = [(begin, edges[n + 1][0]) for n, (begin, style) in enumerate(found) if style == "json"]
+    return [i for i, t in enumerate(times) if any(begin < t < end for begin, end in spans)]
 
 
 def _snapstart_from(calendar: Calendar) -> int:
@@ -178,10 +204,16 @@ def _prestarts(
     return sorted(starts, key=lambda p: p.at_us)
 
 
+def _managed(times: Sequence[int], calendar: Calendar) -> list[Prestart]:
+    """Three environments, up before the first request and until after the last."""
+    end = _midnight(calendar, calendar.end)
+    return [Prestart(at_us=times[0] - (2 + n) * MINUTE, reason="managed", keep_until_us=end + HOUR) for n in range(3)]
+
+
 def _across_midnight(plan: Plan, calendar: Calendar) -> list[Arrival]:
     """Every third midnight: one request that warms an instance, and one that is in its handler when the day ends."""
     found = []
-    for day in calendar.all_days()[: -1 or None : 3]:
+    for day in calendar.all_days()[:-1:3]:
         midnight = _midnight(calendar, day + timedelta(days=1))
         spill = Arrival(at_us=midnight - 4 * SECOND, until_us=midnight + 3 * SECOND, cases=frozenset(("across-midnight",)))
         if plan.platform == "runpod":

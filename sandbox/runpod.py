@@ -15,12 +15,13 @@ from sandbox.endpoints import Endpoint
 from sandbox.faults import Dice, Fault
 from sandbox.happened import Worker
 from sandbox.http_server import Request, Response
-from sandbox.instants import MINUTE, MS, SECOND, iso_s, to_us
+from sandbox.instants import HOUR, MINUTE, MS, SECOND, iso_s, to_us
 from sandbox.logs_runpod import ENDPOINT_ID
 from sandbox.runpod_problem import Problem, rfc3339
 
 API_KEY = "rpa_SANDBOX0000000000000000000000"
 GPU = "NVIDIA GeForce RTX 4090"
+MAX_WORKERS = 10
 JOB_KEPT_US = 30 * MINUTE
 _QUOTA = {"RateLimit": '"minute";r=59;t=60, "hour";r=2990;t=1812, "day";r=49500;t=45012'}
 _POLICY = {"RateLimit-Policy": '"minute";q=60;w=60, "hour";q=3000;w=3600, "day";q=50000;w=86400'}
@@ -125,7 +126,7 @@ class Runpod:
                 "env": {},
                 "registry": None,
                 "gpu": {"pools": ["ADA_24"], "count": 1, "allowedCudaVersions": [], "minCudaVersion": None},
-                "workers": {"min": 0, "max": 10, "idleTimeout": int(self._endpoint.plan.idle_timeout_s)},
+                "workers": {"min": 0, "max": self._max_workers(), "idleTimeout": int(self._endpoint.plan.idle_timeout_s)},
                 "scaling": {"type": "QUEUE_DELAY", "queueDelay": 4},
                 "dataCenterIds": ["EU-RO-1"],
                 "networkVolumes": [],
@@ -244,6 +245,12 @@ class Runpod:
     def _busy(self) -> set[int]:
         now = self._clock.us
         return {r.worker for r in self._endpoint.history.requests if r.worker is not None and r.taken_us <= now < r.ended_us}
+
+    def _max_workers(self) -> int:
+        """RunPod cuts an endpoint without requests to two workers after three days, and to none after seven."""
+        last = max((j.arrived_us for j in self._endpoint.jobs.values() if j.arrived_us <= self._clock.us), default=self._first_us())
+        days = (self._clock.us - last) / (24 * HOUR)
+        return 0 if days >= 7 else 2 if days >= 3 else MAX_WORKERS
 
     def _first_us(self) -> int:
         return min((w.started_us for w in self._endpoint.history.workers), default=0)

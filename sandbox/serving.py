@@ -24,6 +24,7 @@ from sandbox.metrics import cloud_run_series, lambda_metrics
 from sandbox.runpod import Runpod
 
 FUNCTION = "summariser"
+SHARED_GROUP = "/acme/inference"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +75,18 @@ def serve(endpoints: Iterable[Endpoint], *, clock: Clock, rates: Rates, faults: 
         yield Addresses(cloudwatch=cloudwatch, google=google, runpod=runpod, services=services)
 
 
+def log_group(cases: frozenset[str]) -> str:
+    return SHARED_GROUP if "shared-group" in cases else f"/aws/lambda/{FUNCTION}"
+
+
 def _cloudwatch(endpoint: Endpoint, clock: Clock, logs_dice: Dice, wire_dice: Dice) -> CloudWatch:
-    created = min((e.at_us for e in endpoint.events), default=0) - HOUR
-    group = LogGroup(name=f"/aws/lambda/{FUNCTION}", events=endpoint.events, created_us=created)
+    group = LogGroup(
+        name=log_group(endpoint.cases),
+        events=endpoint.events,
+        created_us=min((e.at_us for e in endpoint.events), default=0) - HOUR,
+        retention_days=7 if "short-retention" in endpoint.cases else None,
+        group_class="DELIVERY" if "delivery-class" in endpoint.cases else "STANDARD",
+    )
     logs = CloudWatchLogs([group], clock=clock, dice=logs_dice)
     metrics = CloudWatchMetrics(lambda_metrics(endpoint, function=FUNCTION), clock=clock)
     return CloudWatch(logs=logs, metrics=metrics, dice=wire_dice)

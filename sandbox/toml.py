@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from sandbox.endpoints import LAMBDA_MEMORY_MB
+from sandbox.endpoints import LAMBDA_MEMORY_MB, Endpoint
 from sandbox.logs_cloud_run import PROJECT, REGION, SERVICE
 from sandbox.logs_runpod import ENDPOINT_ID
-from sandbox.plans import Plan
-from sandbox.serving import FUNCTION
+from sandbox.serving import FUNCTION, log_group
 from trial.calendar import Calendar
 
 AWS_REGION = "us-east-1"
@@ -21,7 +20,7 @@ class _Addresses(Protocol):
     def of(self, platform: str) -> str | None: ...
 
 
-def trial_toml(plans: Iterable[Plan], addresses: _Addresses, folder: Path, *, calendar: Calendar, timezone: str, name: str) -> str:
+def trial_toml(endpoints: Iterable[Endpoint], addresses: _Addresses, folder: Path, *, calendar: Calendar, timezone: str, name: str) -> str:
     parts = [
         f"""[trial]
 name = {_quoted(name)}
@@ -41,7 +40,7 @@ url = {_quoted(str(folder / "store"))}
 uri = {_quoted(f"sqlite:///{(folder / 'mlflow.db').resolve()}")}
 """
     ]
-    parts += [_endpoint(plan, addresses, folder) for plan in plans]
+    parts += [_endpoint(endpoint, addresses, folder) for endpoint in endpoints]
     parts.append(
         """[[dedicated]]
 name = "ml.g4dn.xlarge"
@@ -56,7 +55,8 @@ service_ms_scale = 0.7
     return "\n".join(parts)
 
 
-def _endpoint(plan: Plan, addresses: _Addresses, folder: Path) -> str:
+def _endpoint(endpoint: Endpoint, addresses: _Addresses, folder: Path) -> str:
+    plan, cases = endpoint.plan, endpoint.cases
     common = [
         "[[endpoints]]",
         f"name = {_quoted(plan.name)}",
@@ -67,11 +67,15 @@ def _endpoint(plan: Plan, addresses: _Addresses, folder: Path) -> str:
     ]
     if plan.concurrency > 1:
         common.append(f"concurrency = {plan.concurrency}")
+    if "silent-pings" in cases:
+        common.append('keep_warm = { path = "^/warmup" }' if plan.platform == "cloud-run" else "keep_warm = { payload = 'keep-warm' }")
+    if "shared-group" in cases:
+        common.append(f"log_group = {_quoted(log_group(cases))}")
     own = {
         "aws-lambda": [
             f"function = {_quoted(FUNCTION)}",
             f"region = {_quoted(AWS_REGION)}",
-            'price = "aws-lambda-x86"',
+            'price = "aws-lambda-managed-g5.xlarge"' if "managed-instances" in cases else 'price = "aws-lambda-x86"',
             f"resources = {{ memory_mb = {LAMBDA_MEMORY_MB} }}",
         ],
         "cloud-run": [

@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 from sandbox.emitted import Event
+from sandbox.foreign_lines import WITHOUT_GPU_MS
 from sandbox.happened import History, Served
 from sandbox.instants import to_datetime
 from sandbox.lines import has_line
@@ -54,6 +55,7 @@ class DayTruth:
     billed_usd: Decimal = Decimal(0)
 
 
+_NO_GPU_MS = WITHOUT_GPU_MS | {"cut-line"}
 _COUNTS = tuple(f.name for f in fields(DayTruth) if f.name not in ("provider_requests", "billed_usd"))
 
 
@@ -110,10 +112,11 @@ def _count_request(count: dict[str, int], request: Served, *, printed: bool) -> 
     if request.fate == "aborted":
         count["aborted"] += 1
         return
-    if request.fate == "killed" or "cut-report" in request.arrival.cases:
+    cases = request.arrival.cases
+    if request.fate == "killed" or {"cut-report", "logs-dropped"} & cases:
         count["incomplete"] += 1
         return
-    gpu_us = request.gpu_us if printed and "cut-line" not in request.arrival.cases else 0
+    gpu_us = request.gpu_us if printed and not (_NO_GPU_MS & cases) else 0
     if request.arrival.kind == "ping":
         count["synthetic"] += 1
         count["synthetic_gpu_us"] += gpu_us

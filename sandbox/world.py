@@ -72,9 +72,7 @@ class World:
 
     def trial_toml(self, addresses: Addresses, folder: Path, *, name: str = "demo") -> str:
         """A complete trial.toml for this world, whose store and tracking stand beside it."""
-        return trial_toml(
-            (e.plan for e in self.endpoints.values()), addresses, folder, calendar=self.calendar, timezone=self.timezone, name=name
-        )
+        return trial_toml(self.endpoints.values(), addresses, folder, calendar=self.calendar, timezone=self.timezone, name=name)
 
     def environment(self) -> dict[str, str]:
         """The environment variables a collector needs to read this world."""

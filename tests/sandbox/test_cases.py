@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from sandbox import cases
 from sandbox.endpoints import Endpoint
 from sandbox.instants import HOUR, to_datetime
 from sandbox.logs_runpod import Job
+from trial import config
 
 
 def texts(endpoint: Endpoint) -> list[str]:
@@ -142,13 +144,52 @@ EVIDENCE: dict[tuple[str, str], Callable[[Endpoint], int]] = {
     ("runpod", "duplicate"): twice,
     ("runpod", "across-midnight"): across_midnight,
 }
-# The handler line can be wrapped in the JSON format only.
-TOGETHER = {"wrapped-line": ("json-format",)}
-EVIDENCE[("aws-lambda", "wrapped-line")] = lines_with('"message":"{\\"fortnight\\"')
+# What the JSON format alone can show.
+TOGETHER = dict.fromkeys(("wrapped-line", "pretty-json", "logs-dropped"), ("json-format",))
+EVIDENCE |= {
+    ("aws-lambda", "wrapped-line"): lines_with('"message":"{\\"fortnight\\"'),
+    ("aws-lambda", "pretty-json"): lines_with('{\n  "time"', '"platform.report"'),
+    ("aws-lambda", "logs-dropped"): lines_with('"type":"platform.logsDropped"'),
+    ("aws-lambda", "powertools-line"): lines_with('"function_request_id"', '"message":"inference done"', '"gpu_ms"'),
+    ("aws-lambda", "dict-message"): lines_with('"function_request_id"', '"message":{'),
+    ("aws-lambda", "emf-line"): lines_with('"_aws"', '"GpuMs":['),
+    ("aws-lambda", "otel-line"): lines_with('"faas.invocation_id"'),
+    ("runpod", "sdk-lines"): lines_with('"message": "Started."'),
+    ("runpod", "plain-sdk-lines"): lines_with("INFO   | ", " | Started."),
+    ("runpod", "truncated"): lines_with("...TRUNCATED 6120 CHARACTERS..."),
+}
+
+
+def managed(endpoint: Endpoint) -> int:
+    """Overlapping requests in one stream, reports of durationMs alone, no cold hit."""
+    reports = [json.loads(t)["record"]["metrics"] for t in texts(endpoint) if '"platform.report"' in t]
+    assert all(set(metrics) == {"durationMs"} for metrics in reports)
+    assert not any(day.cold_hits + day.unknown for day in endpoint.truth.values())
+    served = sorted((r.worker, r.taken_us, r.ended_us) for r in endpoint.history.requests)
+    assert any(a[0] == b[0] and b[1] < a[2] for a, b in itertools.pairwise(served))
+    return len(reports)
+
+
+ON_REQUEST: dict[tuple[str, str], Callable[[Endpoint], int]] = {
+    ("aws-lambda", "managed-instances"): managed,
+    ("aws-lambda", "shared-group"): lambda e: len({ev.stream.split("/")[3].partition("[")[0] for ev in e.events}) - 1,
+    ("aws-lambda", "short-retention"): lambda e: len(e.events),
+    ("aws-lambda", "delivery-class"): lambda e: len(e.events),
+    ("aws-lambda", "warn-level"): lambda e: len(e.events) * (not lines_with("platform.")(e)),
+    **{
+        (platform, "very-late"): lambda e: sum(ev.readable_us - ev.at_us > 48 * HOUR for ev in e.events)
+        for platform in ("aws-lambda", "cloud-run", "runpod")
+    },
+    ("aws-lambda", "silent-pings"): lines_with('"note":"keep-warm"'),
+    ("runpod", "silent-pings"): lines_with('"note":"keep-warm"'),
+    ("cloud-run", "silent-pings"): lines_with("/warmup"),
+}
 
 
 def test_every_case_has_its_evidence():
     assert {(c.platform, c.name) for c in cases.CATALOGUE} == set(EVIDENCE)
+    assert {(c.platform, c.name) for c in cases.ON_REQUEST} == set(ON_REQUEST)
+    assert not {c.name for c in cases.ON_REQUEST} & cases.ALL
 
 
 @pytest.mark.parametrize(("platform", "name"), sorted(EVIDENCE))
@@ -156,6 +197,17 @@ def test_planted_alone(one_platform, platform, name):
     chosen = [name, *TOGETHER.get(name, ())]
     (endpoint,) = one_platform(platform, days=4, scale=0.5, cases=chosen).endpoints.values()
     assert EVIDENCE[(platform, name)](endpoint) > 0
+
+
+@pytest.mark.parametrize(("platform", "name"), sorted(ON_REQUEST))
+def test_on_request(one_platform, platform, name, tmp_path):
+    world = one_platform(platform, days=2, scale=0.5, cases=[name])
+    (endpoint,) = world.endpoints.values()
+    assert ON_REQUEST[(platform, name)](endpoint) > 0
+    with world.serve(tmp_path) as addresses:
+        table = config.parse(world.trial_toml(addresses, tmp_path), path=tmp_path / "trial.toml").endpoints[0]
+    assert (table.keep_warm is not None) == (name == "silent-pings")
+    assert (getattr(table, "log_group", None) == "/acme/inference") == (name == "shared-group")
 
 
 @pytest.mark.parametrize("platform", ["aws-lambda", "cloud-run", "runpod"])

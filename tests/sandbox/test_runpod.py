@@ -132,6 +132,14 @@ def test_the_endpoint_its_releases_and_the_gpu_price(served, endpoint):
         assert gpu["price"]["serverless"] == 1.12 and gpu["id"] == "NVIDIA GeForce RTX 4090"
 
 
+def test_an_endpoint_without_requests_is_cut_down(small_world, served, endpoint):
+    last = max(j.arrived_us for j in endpoint.jobs.values())
+    with served() as http:
+        for days, workers in ((2, 10), (4, 2), (8, 0)):
+            small_world.set_now(to_datetime(last + days * 24 * HOUR))
+            assert http.get(f"/v2/serverless/{ENDPOINT_ID}").json()["workers"]["max"] == workers
+
+
 def events_of(text):
     found = []
     for block in text.split("\n\n"):
@@ -215,7 +223,7 @@ def test_going_back_in_time_takes_lines_away(small_world, tmp_path):
         small_world.set_now(start + timedelta(days=2))
         small_world.set_now(start + timedelta(hours=12))
         shipped = b"".join(p.read_bytes() for p in tmp_path.rglob("*.jsonl"))
-        stamps = [json.loads(line)["ts"] for line in shipped.splitlines() if line.endswith(b"}")]
+        stamps = [json.loads(line)["ts"] for line in shipped.splitlines() if line.startswith(b'{"fortnight"') and line.endswith(b"}")]
     assert stamps and max(stamps) <= iso_s(to_us(start) + 12 * HOUR)
 
 
