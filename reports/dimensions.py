@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from analysis.settings import AS_IT_IS
 from analysis.sketches import quantile
 from reports import format as say
 from reports.days import DayPoint, latency, quantile_of
@@ -131,8 +132,8 @@ def _status_share(e: EndpointResult, *statuses: str) -> str:
 
 
 def _busy_replayed(e: EndpointResult) -> str:
-    """From the replay of the setting as it is: the only one that carries a residual."""
-    now = next((w for w in e.whatifs if w.residual_points is not None), None)
+    """From the replay of the setting as it is."""
+    now = next((w for w in e.whatifs if w.name == AS_IT_IS), None)
     alive = now.workers.get("alive_mean") if now else None
     return say.percent(now.workers["running_mean"] / alive) if now and alive and "running_mean" in now.workers else say.NOT_KNOWN
 

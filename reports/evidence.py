@@ -176,9 +176,19 @@ def completeness(endpoints: Sequence[EndpointResult]) -> Table:
 def quarantine(extras: ReportExtras) -> Table:
     rows = [(str(r["endpoint"]), str(r["day"]), str(r["rule"]), say.count(r["rows"])) for r in extras.quarantine or ()]
     empty = NOT_ASKED if extras.quarantine is None else "Nothing was quarantined."
-    return Table(
-        caption="Quarantined rows by broken rule", columns=("Endpoint", "Day", "Rule", "Rows"), rows=rows, text_columns=3, empty=empty
-    )
+    return Table(caption="Quarantined rows by day", columns=("Endpoint", "Day", "Rule", "Rows"), rows=rows, text_columns=3, empty=empty)
+
+
+def quarantine_sums(extras: ReportExtras) -> Table:
+    sums: dict[tuple[str, str], list[int]] = {}
+    for r in extras.quarantine or ():
+        found = sums.setdefault((str(r["endpoint"]), str(r["rule"])), [0, 0])
+        found[0] += 1
+        found[1] += r["rows"]
+    rows = [(endpoint, rule, say.count(days), say.count(n)) for (endpoint, rule), (days, n) in sorted(sums.items())]
+    empty = NOT_ASKED if extras.quarantine is None else "Nothing was quarantined."
+    columns = ("Endpoint", "Rule", "Days", "Rows")
+    return Table(caption="Quarantined rows by broken rule", columns=columns, rows=rows, text_columns=2, empty=empty)
 
 
 def validation(extras: ReportExtras) -> Table:
@@ -206,15 +216,14 @@ def prices(extras: ReportExtras) -> Table:
         "region": "Region",
         "billed_phases": "Bills",
         "read_on": "Read on",
-        "confidence": "Sure",
+        "confidence": "Confidence",
         "source": "Source",
     }
     rows = []
     for name, row in found.items():
-        notes = "; ".join(
-            f"{k.replace('_', ' ')}: {_plain(v)}" for k, v in row.items() if k not in head and v not in (None, "", False, {}, [])
-        )
-        rows.append((name, *(_plain(row.get(k)) for k in head), notes))
+        others = {k: v for k, v in row.items() if k not in {*head, "system", "unit"} and v not in (None, "", False, {}, [])}
+        notes = "; ".join(f"{k.replace('_', ' ')}: {_plain(v)}" for k, v in others.items())
+        rows.append((name, *(_plain(row.get(k)).replace("; ", "\n") for k in head), notes))
     empty = NOT_ASKED if extras.prices is None else "No prices were used."
     columns = ("Row", *head.values(), "Notes")
     return Table(caption="Prices: where each comes from", columns=columns, rows=rows, text_columns=len(columns), empty=empty)

@@ -65,7 +65,7 @@ def ms(value: float | None) -> str:
     if value is None:
         return NOT_KNOWN
     if value < 1000:
-        return f"{value:.1f}{_NBSP}ms" if value < 10 else f"{value:.0f}{_NBSP}ms"
+        return f"0{_NBSP}ms" if value == 0 else f"{value:.1f}{_NBSP}ms" if value < 10 else f"{value:.0f}{_NBSP}ms"
     seconds = value / 1000
     return f"{seconds:.2f}{_NBSP}s" if seconds < 10 else f"{seconds:.1f}{_NBSP}s" if seconds < 100 else f"{seconds:,.0f}{_NBSP}s"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.scenario import Scenario, classify
+from analysis.settings import AS_IT_IS
 from reports import dimensions, evidence, sentences
 from reports import format as say
 from reports.days import series
@@ -89,7 +90,7 @@ def _context(result: TrialResult, *, config: Trial, extras: ReportExtras, figure
         "turning_points": sentences.turning_points(result, break_even=extras.break_even or ()),
         "glance": evidence.glance(result, confidence=rule.confidence),
         "whatifs": whatif_table([w for e in ends for w in e.whatifs], {}),
-        "replayed": [w for e in ends for w in e.whatifs if w.residual_points is not None],
+        "replayed": [w for e in ends for w in e.whatifs if w.name == AS_IT_IS and w.residual_points is not None],
         "bursts": evidence.bursts(extras),
         "burst_sums": evidence.burst_sums(result, extras),
         "models": evidence.models(ends),
@@ -102,6 +103,7 @@ def _context(result: TrialResult, *, config: Trial, extras: ReportExtras, figure
         "ledger_sums": evidence.ledger_sums(ends),
         "ledger": evidence.ledger(ends),
         "completeness": evidence.completeness(ends),
+        "quarantine_sums": evidence.quarantine_sums(extras),
         "quarantine": evidence.quarantine(extras),
         "validation": evidence.validation(extras),
         "prices": evidence.prices(extras),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from analysis.break_even import BreakEven
+from analysis.settings import AS_IT_IS
 from reports import format as say
 from trial.config import Trial
 from trial.results import EndpointResult, TrialResult, WhatIf
@@ -88,7 +89,7 @@ def disagreements(result: TrialResult) -> list[Said]:
                     f" {e.cheapest.name}, {price} a day.",
                 )
             )
-        if verdict.decision == "stay-serverless" and (to_dedicated or e.cheapest.name != "as it is"):
+        if verdict.decision == "stay-serverless" and (to_dedicated or e.cheapest.name != AS_IT_IS):
             how = f"the dedicated {e.cheapest.name}" if to_dedicated else f"another serverless setting, {e.cheapest.name}"
             said.append(
                 Said(

@@ -126,7 +126,7 @@ def whatif_table(whatifs: Sequence[WhatIf], numbers: Mapping[str, int]) -> Table
         "USD a day",
         "Callers over SLO",
         "Cold-hit rate",
-        "Wait p95",
+        "Wait for a worker, p95",
         "Turned away",
         "Peak workers",
         "Meets SLO",
