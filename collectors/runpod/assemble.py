@@ -15,6 +15,9 @@ from trial.records import Incomplete, Instance, Invocation
 
 # A webhook is tried again up to two times, ten seconds apart, so a job object may come this much after its handler line.
 HOLD = timedelta(minutes=2)
+# SDK lines without a time may stand far from their request: a late line comes at the end of its file, and its own "Started."
+# before it. Of this many closed requests it is remembered that they need none of it.
+CLOSED_MAX = 50_000
 
 
 def assemble(facts: Iterable[RunpodFact], endpoint: Any, calendar: Calendar) -> Iterator[Invocation | Incomplete | Instance]:
@@ -42,19 +45,25 @@ class _Joiner:
         self.workers = Workers(endpoint)
         self._running: dict[str, Request] = {}
         self._held: dict[str, Request] = {}  # in order of their last news: the first is the next due
+        self._closed: dict[str, None] = {}
+        self._untimed = False
 
     def take(self, fact: RunpodFact) -> Iterator[Request]:
         """Adds one fact; gives the requests that are complete now."""
         self.workers.watch(fact.at)
         while self._held and fact.at - (first := next(iter(self._held.values()))).last_at > HOLD:
-            yield self._held.pop(first.id or "")
+            yield self._close(self._held.pop(first.id or ""))
         if isinstance(fact, SdkLine) and fact.event == "worker_start":
             self.workers.banner(fact)
             return
         request_id = _id_of(fact)
         request = self._running.pop(request_id, None) or self._held.pop(request_id, None) if request_id else None
+        if isinstance(fact, SdkLine) and not fact.timed:
+            self._untimed = True
+            if request is None and request_id in self._closed:
+                return
         if request is not None and request.precedes(fact):
-            yield request
+            yield self._close(request)
             request = None
         if request is None:
             request = Request(id=request_id, last_at=fact.at)
@@ -65,6 +74,13 @@ class _Joiner:
             self._held[request_id] = request
         else:
             self._running[request_id] = request
+
+    def _close(self, request: Request) -> Request:
+        if self._untimed and request.id is not None and request.line is not None:
+            self._closed[request.id] = None
+            if len(self._closed) > CLOSED_MAX:
+                del self._closed[next(iter(self._closed))]
+        return request
 
     def rest(self) -> list[Request]:
         return [*self._held.values(), *self._running.values()]

@@ -62,18 +62,23 @@ def events_of(lines: Iterator[Line], endpoint: Any, window: Window, *, meter: Me
 
     A line that carries its own time and request id is itself wherever it lies, so that copies of it in two files are one
     event. Any other line is what stands at its place in its file, at its own time, or else at the last time seen above it,
-    or else at the first one below, or else when the file was written.
+    or else at the first one below, or else when the file was written. An SDK line that stands twice in a row was shipped twice.
 
     Raises:
         Malformed: a file that speaks of requests, and no line of it carries a time.
     """
-    file, last, waiting = None, None, []
+    file: str | None = None
+    last: datetime | None = None
+    waiting: list[RawEvent] = []
+    before: Line | None = None
     for line in lines:
         meter.bytes += len(line.data) + 1
         if line.file != file:
             yield from _placed(_dated(waiting, file, endpoint), None, window, meter)
-            file, last, waiting = line.file, None, []
-        event, timed = _event(line, endpoint)
+            file, last, waiting, before = line.file, None, [], None
+        if before is None or line.data != before.data:
+            before = line
+        event, timed = _event(line, endpoint, first=before.number)
         if timed:
             last = event.at
             if waiting:
@@ -121,7 +126,13 @@ def identity(envelope: Envelope, endpoint: Any) -> tuple[str, str, datetime] | N
     return endpoint.name, hashlib.sha256(canonical).hexdigest()[:40], found["ts"]
 
 
-def _event(line: Line, endpoint: Any) -> tuple[RawEvent, bool]:
+def _event(line: Line, endpoint: Any, *, first: int) -> tuple[RawEvent, bool]:
+    """
+    The line's event, and whether it carries its own time.
+
+    Args:
+        first: number of the first of the equal lines it stands among.
+    """
     text = text_of(line.data)
     envelope = unwrap(text)
     own = identity(envelope, endpoint)
@@ -129,7 +140,8 @@ def _event(line: Line, endpoint: Any) -> tuple[RawEvent, bool]:
         stream, event_id, at = own
         return RawEvent(source=SOURCE, stream=stream, event_id=event_id, at=at, payload=text), True
     at = envelope.at or line.modified_at or datetime(1970, 1, 1, tzinfo=UTC)
-    return RawEvent(source=SOURCE, stream=line.file, event_id=f"{line.number:012d}", at=at, payload=text), envelope.at is not None
+    number = line.number if envelope.request_id is None else first
+    return RawEvent(source=SOURCE, stream=line.file, event_id=f"{number:012d}", at=at, payload=text), envelope.at is not None
 
 
 def _placed(events: list[RawEvent], at: datetime | None, window: Window, meter: Meter) -> Iterator[RawEvent]:

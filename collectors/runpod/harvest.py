@@ -20,7 +20,7 @@ from urllib.parse import quote
 import httpx
 import orjson
 
-from collectors.rest import get_json, refuse, unreachable
+from collectors.rest import LONGEST_PAUSE_S, get_json, pause_s, refuse, unreachable
 from collectors.runpod.envelope import instant, unwrap
 from collectors.runpod.facts import WORKER_STREAM
 from collectors.runpod.fetch import SOURCE, Clients, identity
@@ -56,6 +56,7 @@ def harvest(
     silence_s: float = SILENCE_S,
     longest_s: float = LONGEST_S,
     clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[RawEvent]:
     """
     The lines of all live workers from `since` on.
@@ -71,7 +72,7 @@ def harvest(
     if clients.http is None:
         raise Denied("no key to read worker logs with", where=where, do=f"Set {endpoint.api_key_env} to a RunPod API key")
     base = f"/v2/serverless/{quote(endpoint.endpoint_id, safe='')}/workers"
-    answer = get_json(clients.http, base, meter=meter, where=where, key_env=endpoint.api_key_env)
+    answer = get_json(clients.http, base, meter=meter, where=where, key_env=endpoint.api_key_env, sleep=sleep)
     workers = answer.get("workers")
     if not isinstance(workers, list):
         raise Malformed("the answer has no list of workers", where=where)
@@ -81,9 +82,8 @@ def harvest(
     def read(stream: _Stream) -> _Stream:
         deadline = clock() + longest_s
         url = f"{base}/{quote(stream.worker, safe='')}/logs"
-        _read(
-            http, url, stream, since=since, silence_s=silence_s, deadline=deadline, clock=clock, where=where, key_env=endpoint.api_key_env
-        )
+        about = {"where": where, "key_env": endpoint.api_key_env}
+        _read(http, url, stream, since=since, silence_s=silence_s, deadline=deadline, clock=clock, sleep=sleep, **about)
         return stream
 
     with ThreadPoolExecutor(max_workers=STREAMS_AT_ONCE, thread_name_prefix="harvest") as pool:
@@ -104,11 +104,12 @@ def _read(
     silence_s: float,
     deadline: float,
     clock: Callable[[], float],
+    sleep: Callable[[float], None],
     where: str,
     key_env: str,
 ) -> None:
     timeout = httpx.Timeout(http.timeout.connect, read=silence_s, write=http.timeout.write, pool=http.timeout.pool)
-    for _ in range(RECONNECTS + 1):
+    for attempt in range(1, RECONNECTS + 2):
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": stream.last_id} if stream.last_id else {})}
         params = {"since": since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
         stream.calls += 1
@@ -116,6 +117,9 @@ def _read(
             with http.stream("GET", url, params=params, headers=headers, timeout=timeout) as answer:
                 if not answer.is_success:
                     answer.read()
+                    if answer.status_code == 429 and attempt <= RECONNECTS:
+                        sleep(min(LONGEST_PAUSE_S, pause_s(answer) or float(2**attempt)))
+                        continue
                     refuse(answer, where=where, key_env=key_env)
                 _collect(answer, stream, deadline, clock)
         except NotFound:

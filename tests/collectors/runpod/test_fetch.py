@@ -141,4 +141,22 @@ def test_memory_is_flat_whatever_the_file(tmp_path):
         assert count == lines + 1
         return top
 
-    assert peak(10_000) < 2 * peak(1_000)
+    assert peak(5_000) < 2 * peak(500)
+
+
+def test_an_sdk_line_shipped_twice_in_a_row_is_one_event(tmp_path, read):
+    sdk = '{"requestId": "job-a1", "message": "Started.", "level": "INFO"}'
+    (tmp_path / "a.log").write_text("\n".join([line("job-a1", DAY), sdk, sdk, "same text", "same text", sdk]))
+    identities = [e.identity for e in read()]
+    assert len(identities) == 6 and len(set(identities)) == 5 and identities[1] == identities[2]
+
+
+def test_a_late_line_at_the_end_of_its_file_makes_one_request_with_its_sdk_lines(tmp_path, read):
+    """Its "Started." has no time of its own and stands after lines that are hours younger."""
+    sdk = ['{"requestId": "job-%d", "message": "%s", "level": "INFO"}' % (n, m) for n in (1, 2) for m in ("Started.", "Finished.")]
+    early, late = line("job-1", DAY + timedelta(hours=1)), line("job-2", DAY + timedelta(hours=9))
+    (tmp_path / "a.log").write_text("\n".join([sdk[2], late, sdk[3], sdk[0], early, sdk[1]]))
+    ordered = sorted(read(), key=lambda e: (e.at, e.stream, e.event_id))
+    facts = [f for f in (parse(e, ENDPOINT) for e in ordered) if not isinstance(f, (Ignored, Rejected))]
+    records = [(type(r).__name__, getattr(r, "request_id", None)) for r in assemble(facts, ENDPOINT, CALENDAR)]
+    assert records == [("Invocation", "job-1"), ("Invocation", "job-2"), ("Instance", None)]

@@ -122,6 +122,14 @@ def test_errors_of_the_list(serve, reply, error):
         run(client)
 
 
+def test_a_throttled_log_is_read_after_the_pause_it_asks_for(serve):
+    replies = [(429, {"Retry-After": "7"}, b"{}"), (200, {}, iter([event(3, "hello")]))]
+    _, client = serve(lambda path, *_: workers("w1") if path.endswith("/workers") else replies.pop(0))
+    slept: list[float] = []
+    events, _ = run(client, sleep=slept.append)
+    assert len(events) == 1 and slept == [7.0]
+
+
 def test_a_refused_log_is_an_error(serve):
     _, client = serve(lambda path, *_: workers("w1") if path.endswith("/workers") else (403, {}, b'{"detail":"scope"}'))
     with pytest.raises(Denied, match="scope"):
