@@ -51,3 +51,10 @@ def test_a_later_change_is_kept_with_its_date_and_the_original_stays(tmp_path):
 
 def test_where_an_api_answers_is_no_promise():
     assert settings(TEXT + 'api_endpoint = "http://127.0.0.1:1"\n') == settings()
+
+
+def test_the_example_is_a_valid_trial():
+    from trial.config import load
+
+    example = Path(__file__).resolve().parents[2] / "trial.example.toml"
+    assert [e.name for e in load(example).endpoints] == ["summariser-lambda", "summariser-run", "summariser-runpod"]
