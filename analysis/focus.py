@@ -85,8 +85,8 @@ def table(raw: bytes, *, name: str) -> pa.Table:
         else:
             stream = pa.input_stream(io.BytesIO(raw), compression="gzip" if name.endswith(".gz") else None)
             read = _csv(stream, name)
-    except pa.ArrowInvalid as exc:
-        raise Malformed(f"not a billing export in CSV or Parquet: {exc}", where=name) from exc
+    except (pa.ArrowException, UnicodeDecodeError) as exc:
+        raise Malformed(f"not a billing export in CSV or Parquet: {' '.join(str(exc).split())}", where=name) from exc
     except OSError as exc:
         raise Malformed(f"cannot be unpacked: {exc}", where=name) from exc
     return read

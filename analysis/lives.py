@@ -84,7 +84,7 @@ def lives(instances: Iterable[Instance], busy: Busy, *, idle: Idle, resumes: boo
         if owner is None:
             found += _anonymous(intervals, idle)
         elif owner not in seen:
-            record = _Seen(id=owner, first=int(intervals[0, 0]), last=int(intervals[:, 1].max()))
+            record = _Seen(id=owner, first=int(intervals[0, 0]), last=int(intervals[-1, 1]))
             found += _lives_of(record, intervals, busy.arrivals[owner], idle=idle, resumes=resumes)
     return sorted(found, key=lambda life: (life.start_us, life.id))
 
@@ -149,7 +149,7 @@ def _life(seen: _Seen, busy: Intervals, arrival: int | None, *, idle: Idle, firs
     begin = int(busy[0, 0]) if len(busy) else seen.first
     start, earliest = (_start(seen, begin, arrival)) if first else (begin, begin)
     ready = max(start, _ready(seen, begin) if first else begin)
-    served = int(busy[:, 1].max()) if len(busy) else ready
+    served = int(busy[-1, 1]) if len(busy) else ready
     signs = max(served, seen.last) if last else served
     end = max(signs, served + idle.best_us)
     return Life(

@@ -49,6 +49,8 @@ def _amount(value: Any) -> Decimal:
         raise ValueError(f"{value!r} is not a number") from exc
     if not amount.is_finite() or amount < 0:
         raise ValueError(f"{value!r} is not a finite amount of at least 0")
+    if amount and not -18 <= amount.adjusted() <= 18:
+        raise ValueError(f"{value!r} is no amount of money or time that anybody bills")
     return amount
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
 
 US_PER_S = 1_000_000
 
@@ -14,8 +15,13 @@ def to_us(seconds: Decimal | float) -> int:
 
 def up_us(us: int, step_s: Decimal) -> int:
     """`us` microseconds rounded up to a multiple of `step_s` seconds; a step of 0 rounds nothing."""
-    step = to_us(step_s)
+    step = _step_us(step_s)
     return us if step == 0 else -(-us // step) * step
+
+
+@cache
+def _step_us(step_s: Decimal) -> int:
+    return to_us(step_s)
 
 
 def seconds(us: int) -> Decimal:

@@ -74,7 +74,7 @@ def by_life(
     for day in days:
         window = calendar.window(day)
         begin, end = instant_us(window.start), instant_us(window.end)
-        alive = [lives[i] for i in np.flatnonzero((reach[:, 0] < end) & (reach[:, 1] >= begin))]
+        alive = [lives[i] for i in np.flatnonzero((reach[:, 0] < end) & (reach[:, 1] >= begin)).tolist()]
         phases = _phases(alive, begin, end, row=row, floor=endpoint.min_workers)
         metered = _metered_us(usage, begin, end)
         less = more = Decimal(0)

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analysis import prices
 from analysis.billing.rounding import cents
@@ -292,3 +294,34 @@ def test_a_default_time_out_is_a_range_and_a_configured_one_is_not():
     configured = RUNPOD.model_copy(update={"idle_timeout_s": 7.0})
     (day,) = cost(configured, "runpod-flex-4090", rows=rows, instances=[instance(NOON, NOON + seconds(1))]).days
     assert (day.low, day.total_usd, day.high) == tuple(n * Decimal("0.00031") for n in (8, 8, 8))
+
+
+@given(
+    lives=st.lists(st.tuples(st.integers(0, 10**11), st.integers(0, 10**8), st.integers(1, 10**8)), min_size=1, max_size=12),
+    zone=st.sampled_from(["America/New_York", "Asia/Kolkata", "Pacific/Auckland"]),
+)
+def test_where_midnight_falls_changes_no_total(lives, zone):
+    start = datetime(2026, 11, 3, tzinfo=UTC)
+    rows, instances = [], []
+    for number, (begin, start_up, busy) in enumerate(lives):
+        began = start + timedelta(microseconds=begin)
+        ready = began + timedelta(microseconds=start_up)
+        rows.append(invocation(ready, instance_id=str(number), handler_ms=busy / 1000))
+        instances.append(instance(began, ready + timedelta(microseconds=busy), id=str(number), ready_at=ready))
+    totals = []
+    for name in ("UTC", zone):
+        calendar = Calendar(start=DAY, days=4, zone=ZoneInfo(name))
+        days = [DaySummary(endpoint="e", platform="x", days=(d,)) for d in calendar]
+        found = endpoint_cost(
+            RUNPOD,
+            BOOK.rows["runpod-flex-4090"],
+            days=days,
+            invocations=invocations_table(rows),
+            instances=instances,
+            calendar=calendar,
+            prices=SETTINGS,
+        )
+        totals.append(found.total_usd)
+        assert all(d.low <= d.total_usd <= d.high for d in found.days)
+    planted = sum(-(-(start_up + busy + 5_000_000) // 1_000_000) for _, start_up, busy in lives) * Decimal("0.00031")
+    assert totals == [planted, planted]

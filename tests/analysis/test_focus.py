@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 from datetime import UTC, date, datetime
@@ -139,3 +140,15 @@ def test_every_row_is_accounted_for_and_every_cent(rows):
     assert sum(bill.rows.values()) == len(lines)
     mine = sum((Decimal(nano).scaleb(-9) for nano, r, s in rows if r == "summarise" and s == "AWS Lambda"), Decimal(0))
     assert sum((b.total_usd or Decimal(0) for b in bill.buckets), Decimal(0)) == mine
+
+
+@given(st.binary(max_size=200), st.sampled_from(["bill.csv", "bill.csv.gz", "bill.parquet"]))
+def test_no_file_gives_a_traceback(raw, name):
+    with contextlib.suppress(Malformed):
+        focus.table(raw, name=name)
+
+
+@given(st.integers(0, len(csv())), st.binary(max_size=4))
+def test_no_damaged_export_gives_a_traceback(at, put):
+    with contextlib.suppress(Malformed):
+        focus.bill_of(LAMBDA, [focus.table(csv()[:at] + put + csv()[at + 1 :], name="bill.csv")])

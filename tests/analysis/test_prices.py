@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analysis import prices
 from analysis.price_check import agrees, evaluate, shown
@@ -223,3 +226,17 @@ def test_figures_are_shown_as_people_write_them():
         "0.000004",
         "3913.04",
     ]
+
+
+@given(
+    line=st.integers(0, len(ROW.splitlines()) - 1),
+    put=st.one_of(
+        st.none(),
+        st.sampled_from(["x = 1", "rates = 3", "[rows]", 'rule = ""', "read_on = 1", "billed = []", 'rates.instance.amount = "1e999999"']),
+    ),
+)
+def test_no_broken_book_gives_a_traceback(line, put):
+    lines = ROW.splitlines()
+    lines[line : line + 1] = [] if put is None else [put]
+    with contextlib.suppress(ConfigError):
+        prices.check(book("\n".join(lines)), today=TODAY)
