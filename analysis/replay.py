@@ -56,9 +56,45 @@ def replay(
     if not len(arrival):
         raise ConfigError("no arrivals to replay", do="Give at least one request")
     check_sorted(arrival)
-    pings = np.zeros(len(arrival), np.bool_) if synthetic is None else np.asarray(synthetic, dtype=np.bool_)
-    start, end = _horizon(arrival, horizon_ms)
-    return _run(policy, arrival, service, extra, pings, start, end)
+    pings = None if synthetic is None else np.asarray(synthetic, dtype=np.bool_)
+    horizon = None if horizon_ms is None else (round(horizon_ms[0] * 1000), round(horizon_ms[1] * 1000))
+    return replay_us(arrival, service, policy, cold_extra_us=extra, synthetic=pings, horizon_us=horizon)
+
+
+def replay_us(
+    arrival: Ints,
+    service: Ints,
+    policy: Policy,
+    *,
+    cold_extra_us: Ints,
+    synthetic: Flags | None = None,
+    horizon_us: tuple[int, int] | None = None,
+    compiled: bool | None = None,
+) -> ReplayResult:
+    """
+    As `replay`, from columns that are whole microseconds, sorted and checked already, as the store keeps them.
+
+    Args:
+        compiled: through numba or not, where that is possible; None decides by itself. The results are the same.
+    """
+    start, end = _horizon(arrival, horizon_us)
+    pings = np.zeros(len(arrival), np.bool_) if synthetic is None else synthetic
+    load = int(cold_extra_us[0]) if cold_extra_us.strides == (0,) else round(float(np.median(cold_extra_us)))
+    if policy.ping_every_s is not None:
+        arrival, service, cold_extra_us, pings = _with_pings(policy, arrival, service, cold_extra_us, pings, start, end, load)
+    if replay_stack.fits(policy):
+        outcome = replay_stack.run(
+            policy, arrival=arrival, service=service, cold_extra=cold_extra_us, start_us=start, end_us=end, compiled=compiled
+        )
+    elif replay_dedicated.fits(policy):
+        outcome = replay_dedicated.run(policy, arrival=arrival, service=service, start_us=start, end_us=end)
+    else:
+        outcome = replay_events.run(
+            policy, arrival=arrival, service=service, cold_extra=cold_extra_us, start_us=start, end_us=end, standard_load_us=load
+        )
+    return ReplayResult(
+        policy=policy, arrival_us=arrival, service_us=service, synthetic=pings, horizon_us=(start, end), **outcome._asdict()
+    )
 
 
 def microseconds(name: str, values: npt.ArrayLike, *, least: float | None = 0.0) -> Ints:
@@ -124,35 +160,14 @@ def check_sorted(arrival: Ints) -> None:
         )
 
 
-def _horizon(arrival: Ints, horizon_ms: tuple[float, float] | None) -> tuple[int, int]:
+def _horizon(arrival: Ints, given: tuple[int, int] | None) -> tuple[int, int]:
     first, last = int(arrival[0]), int(arrival[-1])
-    if horizon_ms is None:
-        start, end = (0 if 0 <= first <= YEAR_US else first), last
-    else:
-        start, end = (round(ms * 1000) for ms in horizon_ms)
+    start, end = given if given is not None else (0 if 0 <= first <= YEAR_US else first, last)
     if end - start > YEAR_US:
         raise ConfigError(f"the arrivals span {(end - start) / YEAR_US:.1f} years, past any trial", do="Check that they are milliseconds")
     if start > first or end < last:
-        assert horizon_ms is not None
-        raise ConfigError(f"the horizon {horizon_ms[0]:g} to {horizon_ms[1]:g} ms does not contain all arrivals")
+        raise ConfigError(f"the horizon {start / 1000:g} to {end / 1000:g} ms does not contain all arrivals")
     return start, end
-
-
-def _run(policy: Policy, arrival: Ints, service: Ints, extra: Ints, pings: Flags, start: int, end: int) -> ReplayResult:
-    load = int(extra[0]) if extra.strides == (0,) else round(float(np.median(extra)))
-    if policy.ping_every_s is not None:
-        arrival, service, extra, pings = _with_pings(policy, arrival, service, extra, pings, start, end, load)
-    if replay_stack.fits(policy):
-        outcome = replay_stack.run(policy, arrival=arrival, service=service, cold_extra=extra, start_us=start, end_us=end)
-    elif replay_dedicated.fits(policy):
-        outcome = replay_dedicated.run(policy, arrival=arrival, service=service, start_us=start, end_us=end)
-    else:
-        outcome = replay_events.run(
-            policy, arrival=arrival, service=service, cold_extra=extra, start_us=start, end_us=end, standard_load_us=load
-        )
-    return ReplayResult(
-        policy=policy, arrival_us=arrival, service_us=service, synthetic=pings, horizon_us=(start, end), **outcome._asdict()
-    )
 
 
 def _with_pings(

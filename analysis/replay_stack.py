@@ -8,18 +8,20 @@ the low bits of its completion time, which keeps the heap one of plain integers.
 
 from __future__ import annotations
 
+import importlib.util
 from heapq import heappop, heappush
 
 import numpy as np
 
 from analysis.policies import Policy
 from analysis.replay_events import Outcome
-from analysis.replay_result import Ints, Workers
+from analysis.replay_result import Flags, Ints, Workers
 
 SLOT_BITS = 18  # 262,144 workers alive at once; with it, 2.2 million years of microseconds would still be exact
 SLOT_MASK = (1 << SLOT_BITS) - 1
 CHUNK = 1 << 15  # requests turned into Python integers at a time: bounds the memory
 NEVER = 1 << 200
+COMPILED_FROM = 1_000_000  # below it, loading the compiled loop takes longer than it saves
 
 
 def fits(policy: Policy) -> bool:
@@ -34,17 +36,51 @@ def fits(policy: Policy) -> bool:
     )
 
 
-def run(policy: Policy, *, arrival: Ints, service: Ints, cold_extra: Ints, start_us: int, end_us: int) -> Outcome:
-    """Replays the arrivals; see replay_events.run for the arguments."""
+def run(
+    policy: Policy, *, arrival: Ints, service: Ints, cold_extra: Ints, start_us: int, end_us: int, compiled: bool | None = None
+) -> Outcome:
+    """
+    Replays the arrivals; see replay_events.run for the arguments.
+
+    Args:
+        compiled: through replay_compiled or not; None lets the number of arrivals and the presence of numba decide.
+    """
     assert isinstance(policy.min_workers, int)
     timeout = None if policy.idle_timeout_s is None else round(policy.idle_timeout_s * 1e6)
+    waited = np.zeros(len(arrival), dtype=np.int64)
+    if compiled or (compiled is None and len(arrival) >= COMPILED_FROM and importlib.util.find_spec("numba") is not None):
+        from analysis import replay_compiled
+
+        if replay_compiled.fits(arrival, service, cold_extra, start_us=start_us):
+            cold, rows, stay = replay_compiled.run(
+                arrival, service, cold_extra, start_us=start_us, timeout_us=timeout, floor=policy.min_workers
+            )
+            waited[cold] = cold_extra[cold]
+            return _outcome(cold, waited, _from_rows(rows, stay, timeout_us=timeout, end_us=end_us))
     slot, kept = _loop(arrival, service, cold_extra, start_us=start_us, timeout_us=timeout, floor=policy.min_workers)
     cold = slot < 0
     np.invert(slot, out=slot, where=cold)
-    waited = np.zeros(len(arrival), dtype=np.int64)
     waited[cold] = cold_extra[cold]
     lives = _lives(slot, cold, arrival, waited, service + waited, timeout_us=timeout, start_us=start_us, end_us=end_us, kept=kept)
-    return Outcome(cold=cold, trigger=cold, waited_us=waited, rejected=np.zeros(len(arrival), np.bool_), workers=lives)
+    return _outcome(cold, waited, lives)
+
+
+def _outcome(cold: Flags, waited: Ints, lives: Workers) -> Outcome:
+    return Outcome(cold=cold, trigger=cold, waited_us=waited, rejected=np.zeros(len(cold), np.bool_), workers=lives)
+
+
+def _from_rows(rows: Ints, stay: Flags, *, timeout_us: int | None, end_us: int) -> Workers:
+    started, ready, busy_until, busy, requests = rows.T
+    stops = busy_until if timeout_us is None else busy_until + timeout_us
+    return Workers(
+        started_us=started,
+        ready_us=ready,
+        busy_until_us=busy_until,
+        ended_us=np.where(stay, np.maximum(busy_until, end_us), stops),
+        busy_us=busy,
+        requests=requests,
+        pinned=np.zeros(len(rows), dtype=np.bool_),
+    )
 
 
 def _loop(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from analysis import replay_events, replay_stack
 from analysis.policies import Policy, QueueDelay, RequestCount, Shift, from_flags
-from analysis.replay import replay
+from analysis.replay import replay, replay_us
+from analysis.replay_result import Workers
 from trial.errors import ConfigError
 
 SPARSE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "replay" / "two_week_sparse.csv"
@@ -95,6 +97,37 @@ def test_general_loop_equals_the_stack_loop(rows, timeout, floor, extra):
     for name in ("started_us", "ended_us"):
         assert sorted(getattr(fast.workers, name)) == sorted(getattr(slow.workers, name))
     assert fast.workers.busy_us.sum() == slow.workers.busy_us.sum()
+
+
+@given(requests, st.one_of(st.none(), st.integers(1, 30)), st.integers(0, 3), st.integers(0, 9))
+@settings(max_examples=300, deadline=None)
+def test_compiled_loop_equals_the_stack_loop(rows, timeout, floor, extra):
+    pytest.importorskip("numba", reason="the compiled loop needs numba, an optional extra")
+    policy = Policy(idle_timeout_s=None if timeout is None else timeout / 1000, min_workers=floor)
+    arrival, service = (np.array(c, dtype=np.int64) * 1000 for c in columns(rows))
+    extras = np.full(len(rows), extra * 1000)
+    plain, compiled = (replay_us(arrival, service, policy, cold_extra_us=extras, compiled=how) for how in (False, True))
+    assert plain.cold.tolist() == compiled.cold.tolist()
+    assert plain.waited_us.tolist() == compiled.waited_us.tolist()
+    assert lives_of(plain.workers) == lives_of(compiled.workers)
+
+
+def test_compiled_loop_equals_the_stack_loop_where_its_arrays_must_grow():
+    pytest.importorskip("numba", reason="the compiled loop needs numba, an optional extra")
+    rng = np.random.default_rng(2)
+    arrival = np.sort(rng.integers(0, 3_600_000_000, 40_000))
+    service = rng.integers(1, 400_000_000, 40_000)
+    args = {"cold_extra_us": np.full(40_000, 1_000_000)}
+    for policy in (Policy(idle_timeout_s=0.05), Policy(idle_timeout_s=60, min_workers=5)):
+        plain, compiled = (replay_us(arrival, service, policy, **args, compiled=how) for how in (False, True))
+        assert plain.workers.peak > 2000
+        assert plain.cold.tolist() == compiled.cold.tolist()
+        assert lives_of(plain.workers) == lives_of(compiled.workers)
+
+
+def lives_of(workers: Workers) -> list[tuple[int, ...]]:
+    """All lives, in an order that does not depend on how simultaneous starts were numbered."""
+    return sorted(zip(*(getattr(workers, f.name).tolist() for f in fields(workers)), strict=True))
 
 
 def test_general_loop_gives_each_worker_the_same_life_as_the_stack_loop():
