@@ -7,8 +7,8 @@ import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
-from typing import Annotated, Literal, Self
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -58,6 +58,16 @@ def _value(node: ast.expr, formula: str) -> Decimal:
     raise ValueError(f"{formula!r} is not arithmetic")
 
 
+def _figure(value: Any) -> Any:
+    try:
+        figure = Decimal(value) if isinstance(value, str) else None
+    except InvalidOperation:
+        figure = None
+    if figure is None or not figure.is_finite() or (figure and not -18 <= figure.adjusted() <= 18):
+        raise ValueError(f"{value!r} is not a figure; write it as a string")
+    return figure
+
+
 class Claim(BaseModel):
     """
     One figure or statement of the source a book audits.
@@ -75,7 +85,7 @@ class Claim(BaseModel):
     id: str
     says: str
     kind: Literal["arithmetic", "contradiction", "underivable", "fact"]
-    stated: Annotated[Decimal, BeforeValidator(lambda v: Decimal(v) if isinstance(v, str) else v)] | None = None
+    stated: Annotated[Decimal, BeforeValidator(_figure)] | None = None
     formula: str | None = None
     unit: str = ""
     right: str = ""

@@ -240,3 +240,13 @@ def test_no_broken_book_gives_a_traceback(line, put):
     lines[line : line + 1] = [] if put is None else [put]
     with contextlib.suppress(ConfigError):
         prices.check(book("\n".join(lines)), today=TODAY)
+
+
+ARTICLE_BYTES = Path(prices.__file__).with_name("prices_article.toml").read_bytes()
+
+
+@given(at=st.integers(0, len(ARTICLE_BYTES)), gone=st.integers(0, 6), put=st.text('"=[]{}.01eE-\n# ab', max_size=4))
+def test_no_damaged_book_gives_a_traceback(at, gone, put):
+    with contextlib.suppress(ConfigError):
+        damaged = prices.parse(ARTICLE_BYTES[:at] + put.encode() + ARTICLE_BYTES[at + gone :], name="x", path=Path("x.toml"))
+        prices.check(damaged, today=TODAY)
