@@ -85,6 +85,7 @@ def gpu_time(endpoints: Sequence[EndpointResult]) -> Figure | None:
         axis.tick_params(axis="y", labelcolor=INK, length=0)
         axis.set_ylim(-0.6, len(marks) - 0.3)
         axis.set_xlim(0, max(m[-1] for m in marks.values()) * 1.08)
+        axis.xaxis.set_major_formatter(lambda v, _: f"{v:,.0f}")
         axis.set_xlabel("GPU ms per request")
         axis.grid(axis="y", visible=False)
 

@@ -49,6 +49,7 @@ _STYLE: dict[str, Any] = {
     "grid.color": RULE,
     "grid.linewidth": 0.6,
     "figure.facecolor": "none",
+    "figure.constrained_layout.w_pad": 0.1,  # the page's font may be a little wider than the one measured here
     "hatch.linewidth": 0.7,
     "legend.frameon": False,
     "legend.fontsize": 9,
@@ -134,7 +135,8 @@ def _tidy(svg: str, *, name: str, title: str, alt: str) -> str:
     width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups()  # type: ignore[union-attr]
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 {width} {height}"'
-        f' role="img" aria-labelledby="{name}-title {name}-desc" font-family="sans-serif" stroke-linejoin="round">{words}'
+        f' role="img" aria-labelledby="{name}-title {name}-desc" font-family="Liberation Sans, Arial, sans-serif"'
+        f' stroke-linejoin="round">{words}'
     )
     return re.sub(r"^<svg[^>]*>", lambda _: head, svg)
 
