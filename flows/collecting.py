@@ -97,8 +97,10 @@ def harvest_workers(trial: Trial, endpoint: Any, *, now: datetime) -> int:
         return sum(raw.merge(store.files, endpoint=endpoint.name, events=events, day_of=trial.calendar.day_of).values())
 
 
-def compute_day(trial: Trial, endpoint: Any, day: date, usage: tuple[UsageBucket, ...] | None) -> DaySummary:
-    """The day from the raw store alone."""
+def compute_day(
+    trial: Trial, endpoint: Any, day: date, usage: tuple[UsageBucket, ...] | None, *, now: datetime | None = None
+) -> DaySummary:
+    """The day from the raw store alone; `now` is noted in the store's chain."""
     summary = days.process(
         Store.at(trial.store_url),
         collector(endpoint.platform),
@@ -107,6 +109,7 @@ def compute_day(trial: Trial, endpoint: Any, day: date, usage: tuple[UsageBucket
         trial.calendar,
         slo_ms=trial.trial.latency_slo_ms,
         usage=usage,
+        when=now,
     )
     progress.current().day(endpoint.name, day)
     return summary

@@ -46,8 +46,8 @@ def pull(trial: Any, endpoint: Any, span: tuple[date, ...], now: datetime) -> Pu
 
 
 @task(task_run_name="compute {endpoint.name} {day}", cache_policy=NO_CACHE)
-def compute(trial: Any, endpoint: Any, day: date, usage: Any) -> None:
-    collecting.compute_day(trial, endpoint, day, usage)
+def compute(trial: Any, endpoint: Any, day: date, usage: Any, now: datetime) -> None:
+    collecting.compute_day(trial, endpoint, day, usage, now=now)
 
 
 @flow(name="collect-day", validate_parameters=False)
@@ -123,7 +123,7 @@ def _collect(config_path: str, days: list[date] | None, only: str | None, now: d
             for span in plans[endpoint.name]:
                 pulled = pull(trial, endpoint, span, at)
                 for day in span:
-                    compute(trial, endpoint, day, pulled.usage[day])
+                    compute(trial, endpoint, day, pulled.usage[day], at)
         except FortnightError as exc:
             failures.append(f"{endpoint.name}: {exc}")
             log.error("%s: %s", endpoint.name, exc)

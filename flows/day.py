@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -38,6 +38,7 @@ def process(
     *,
     slo_ms: float,
     usage: tuple[UsageBucket, ...] | None,
+    when: datetime | None = None,
     check: Callable[[pa.Table], SuiteResult] = expect_invocations.check,
 ) -> DaySummary:
     """
@@ -45,12 +46,13 @@ def process(
 
     Args:
         usage: the provider's buckets of the day; None keeps those stored before.
+        when: the moment to note in the store's chain.
 
     Raises:
         StoreError, LedgerError, CheckError: nothing of the day was changed.
     """
-    before = store.manifest(endpoint.name, day)
     if usage is None:
+        before = store.manifest(endpoint.name, day)
         usage = before.usage if before else ()
     summariser = Summariser(endpoint=endpoint.name, platform=endpoint.platform, day=day, slo_ms=slo_ms)
     results: list[SuiteResult] = []
@@ -73,7 +75,8 @@ def process(
             other_requests=reader.ignored(collector.COUNTED_BY_PROVIDER),
             provider_requests=_provider_requests(usage),
         )
-        writer.commit(summary, raw=reader.names(), usage=usage, validation=add(results, suite=expect_invocations.SUITE))
+        validation = add(results, suite=expect_invocations.SUITE)
+        writer.commit(summary, raw=reader.names(), usage=usage, validation=validation, when=when)
     return summary
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from analysis import arrivals, bursts, prices
 from flows import costs
 from reports.extras import ReportExtras
-from trial import registration
+from trial import chain, registration
 from trial.config import Trial
 from trial.results import TrialResult
 from trial.store import Manifest, Store
@@ -94,9 +94,12 @@ def _bursts(store: Store, endpoint: str) -> list[dict[str, Any]]:
 def _hashes(store: Store, manifests: Mapping[str, Sequence[Manifest]], book: prices.PriceBook) -> dict[str, str]:
     known = registration.read(store.files)
     names = sorted({name for found in manifests.values() for m in found for name in (*m.raw, *(f for g in m.files.values() for f in g))})
+    journal = chain.read(store.files)
     return {
         "registered settings": known.sha256 if known else "none registered",
         "price book": book.sha256,
+        # Noted here, outside the store: a chain that was rewritten as a whole no longer ends in it.
+        f"chain head ({len(journal.links)} lines)": journal.head or "no chain",
         # The names hold the files' own hashes, so that this one hash stands for every stored byte.
         f"stored files ({len(names)})": hashlib.sha256("\n".join(names).encode()).hexdigest(),
     }

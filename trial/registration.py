@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from trial import chain
 from trial.config import Trial
 from trial.errors import StoreError
 from trial.files import Files
@@ -76,7 +77,14 @@ def read(files: Files) -> Registration | None:
 
 def register(files: Files, settings: Mapping[str, str], *, now: datetime) -> Registration:
     """Registers the settings at the first call; at later ones appends what differs from the last known state."""
+    with chain.turn(files):
+        return _register(files, settings, now)
+
+
+def _register(files: Files, settings: Mapping[str, str], now: datetime) -> Registration:
     known = read(files)
+    stored = None if known is None else hashlib.sha256(files.read(NAME)).hexdigest()
+    prices = json.loads(settings["prices.sha256"]) if "prices.sha256" in settings else None
     if known is None:
         registration = Registration(at=now, settings=dict(settings))
     else:
@@ -86,13 +94,16 @@ def register(files: Files, settings: Mapping[str, str], *, now: datetime) -> Reg
             for key in sorted({*before, *settings})
             if before.get(key) != settings.get(key)
         ]
-        if not changed:
+        if stored is not None and not changed:
+            chain.announce_registration(files, registration=stored, replaced=stored, prices=prices, when=now)
             return known
         registration = Registration(at=known.at, settings=known.settings, changes=(*known.changes, *changed))
     text = json.dumps(
         {"at": registration.at.isoformat(), "settings": dict(registration.settings), "changes": list(registration.changes)}, indent=1
     )
-    files.write(NAME, text.encode() + b"\n")
+    data = text.encode() + b"\n"
+    chain.announce_registration(files, registration=hashlib.sha256(data).hexdigest(), replaced=stored, prices=prices, when=now)
+    files.write(NAME, data)
     return registration
 
 

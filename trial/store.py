@@ -5,6 +5,7 @@ The store: raw events, invocations, instances, quarantine, usage and one manifes
     invocations/endpoint=E/day=D/<sha256>.parquet           the contract columns (trial.schema)
     instances/..., quarantine/...                           likewise
     days/endpoint=E/day=D.json                              the manifest: names the day's files, holds its summary
+    chain.ndjson                                            one line for each manifest that changes (trial.chain)
 
 A day becomes visible when its manifest is replaced, in one step; files that no manifest names are swept. Collecting a
 day again with nothing new leaves every byte as it was.
@@ -13,6 +14,7 @@ day again with nothing new leaves every byte as it was.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +26,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trial import schema
+from trial import chain, schema
 from trial.errors import StoreError
 from trial.files import Files, sha256_of
 from trial.records import UsageBucket
@@ -149,9 +151,13 @@ class DayWriter:
         raw: Iterable[str] = (),
         usage: Iterable[UsageBucket] = (),
         validation: Mapping[str, Any] | None = None,
+        when: datetime | None = None,
     ) -> bool:
         """
-        Publishes the files, then the manifest, then sweeps what the day no longer names.
+        Publishes the files, announces the manifest in the chain, replaces it, then sweeps what the day no longer names.
+
+        Args:
+            when: the moment to note in the chain.
 
         Returns:
             whether anything differs from what was stored.
@@ -176,9 +182,11 @@ class DayWriter:
         )
         text = json.dumps(_manifest_to_json(manifest), indent=1, sort_keys=True, allow_nan=False).encode() + b"\n"
         name = _manifest_name(self._endpoint, self._day)
-        changed = not (files.exists(name) and files.read(name) == text)
-        if changed:
-            files.write(name, text)
+        with chain.turn(files):
+            chain.announce_manifest(files, endpoint=self._endpoint, day=self._day, manifest=hashlib.sha256(text).hexdigest(), when=when)
+            changed = not (files.exists(name) and files.read(name) == text)
+            if changed:
+                files.write(name, text)
         kept = {file for group in named.values() for file in group}
         for table in TABLES:
             for file in store.files.list(_folder(table, self._endpoint, self._day)):
