@@ -69,4 +69,12 @@ def instances_table(rows: Iterable[Instance]) -> pa.Table:
 def _table(rows: Iterable[object], schema: pa.Schema) -> pa.Table:
     rows = list(rows)
     # Column by column from the slots: about three times faster than a dict per row.
-    return pa.Table.from_arrays([pa.array([getattr(row, f.name) for row in rows], type=f.type) for f in schema], schema=schema)
+    return pa.Table.from_arrays([_array([getattr(row, f.name) for row in rows], f.type) for f in schema], schema=schema)
+
+
+def _array(values: list[object], kind: pa.DataType) -> pa.Array:
+    try:
+        return pa.array(values, type=kind)
+    except UnicodeEncodeError:
+        # A lone surrogate, which JSON can carry and UTF-8 cannot: shown escaped, as it stood in the line.
+        return pa.array([v.encode("utf-8", "backslashreplace").decode() if isinstance(v, str) else v for v in values], type=kind)
