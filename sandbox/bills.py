@@ -23,6 +23,7 @@ class Rates:
         lambda_gb_second, lambda_request: x86, first tier, us-east-1.
         run_*: us-central1, instance-based billing, an L4 without zonal redundancy.
         runpod_second: flex, a 4090 PRO.
+        replicate_second: a deployment's T4.
     """
 
     lambda_gb_second: Decimal = Decimal("0.0000166667")
@@ -31,6 +32,7 @@ class Rates:
     run_vcpu_second: Decimal = Decimal("0.000018")
     run_gib_second: Decimal = Decimal("0.000002")
     runpod_second: Decimal = Decimal("0.00031")
+    replicate_second: Decimal = Decimal("0.000225")
 
 
 def lambda_bill(
@@ -75,11 +77,12 @@ def billed_seconds(workers: Iterable[Worker]) -> dict[int, int]:
     return dict(sorted(hours.items()))
 
 
-def runpod_bill(hours: Mapping[int, int], *, calendar: Calendar, rates: Rates) -> dict[date, Decimal]:
+def seconds_bill(hours: Mapping[int, int], *, calendar: Calendar, rate: Decimal) -> dict[date, Decimal]:
+    """Whole billed seconds by hour, at one rate, on the local day each hour begins in."""
     seconds: dict[date, int] = defaultdict(int)
     for hour, count in hours.items():
         seconds[calendar.day_of(to_datetime(hour))] += count
-    return {day: rates.runpod_second * seconds[day] for day in sorted(seconds)}
+    return {day: rate * seconds[day] for day in sorted(seconds)}
 
 
 def _by_day(start: int, end: int, calendar: Calendar) -> Iterable[tuple[date, int]]:

@@ -11,7 +11,7 @@ class Case:
     """One planted peculiarity of a platform's logs, and what a reader must make of it."""
 
     name: str
-    platform: str  # aws-lambda, cloud-run, runpod
+    platform: str  # aws-lambda, cloud-run, runpod, replicate
     what: str
 
 
@@ -84,6 +84,16 @@ _RUNPOD = {
     "across-midnight": "a request that starts on one local day and ends on the next",
 }
 
+_REPLICATE = {
+    "failed": "a prediction that fails",
+    "canceled": "a prediction cancelled while it runs",
+    "aborted": "a prediction cancelled before any worker took it",
+    "odd-times": "started_at a few milliseconds before created_at, and predict_time above total_time: two clocks",
+    "negative-time": "a negative predict_time",
+    "other-model": "predictions of another model of the same account",
+    "across-midnight": "a prediction that starts on one local day and ends on the next",
+}
+
 # What changes an endpoint as a whole, or what no daily reading can make whole again: never planted unless asked for.
 _ON_REQUEST = (
     ("aws-lambda", "managed-instances", "Lambda Managed Instances: JSON only, durationMs alone, overlapping requests, never cold"),
@@ -101,7 +111,7 @@ _ON_REQUEST = (
 
 CATALOGUE: tuple[Case, ...] = tuple(
     Case(name=name, platform=platform, what=what)
-    for platform, table in (("aws-lambda", _LAMBDA), ("cloud-run", _CLOUD_RUN), ("runpod", _RUNPOD))
+    for platform, table in (("aws-lambda", _LAMBDA), ("cloud-run", _CLOUD_RUN), ("runpod", _RUNPOD), ("replicate", _REPLICATE))
     for name, what in table.items()
 )
 ON_REQUEST: tuple[Case, ...] = tuple(Case(name=name, platform=platform, what=what) for platform, name, what in _ON_REQUEST)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 
-from sandbox import bills, logs_cloud_run, logs_lambda, logs_runpod
+from sandbox import bills, logs_cloud_run, logs_lambda, logs_replicate, logs_runpod
 from sandbox.emitted import Event, deliver
 from sandbox.happened import History
 from sandbox.logs_runpod import Job
@@ -56,6 +56,8 @@ def build(plan: Plan, *, seed: int, calendar: Calendar, cases: frozenset[str], s
         return _lambda(plan, history, calendar, cases, rates, rng)
     if plan.platform == "cloud-run":
         return _cloud_run(plan, history, calendar, cases, rates, rng)
+    if plan.platform == "replicate":
+        return _replicate(plan, history, calendar, cases, rates, rng)
     return _runpod(plan, history, calendar, cases, rates, rng)
 
 
@@ -79,11 +81,19 @@ def _cloud_run(plan, history, calendar, cases, rates, rng) -> Endpoint:
     return Endpoint(plan=plan, cases=cases, history=history, events=events, truth=truth, bill=bill, health=written.health)
 
 
+def _replicate(plan, history, calendar, cases, rates, rng) -> Endpoint:
+    events = logs_replicate.write(plan, history, rng=rng("logs"))
+    hours = bills.billed_seconds(history.workers)
+    bill = bills.seconds_bill(hours, calendar=calendar, rate=rates.replicate_second)
+    truth = day_truths(plan, history, events, calendar=calendar, bill=bill)
+    return Endpoint(plan=plan, cases=cases, history=history, events=events, truth=truth, bill=bill, billed_seconds=hours)
+
+
 def _runpod(plan, history, calendar, cases, rates, rng) -> Endpoint:
     written = logs_runpod.write(plan, history, calendar=calendar, cases=cases, rng=rng("logs"))
     events = deliver(written.events, calendar=calendar, cases=cases, rng=rng("delivery"))
     hours = bills.billed_seconds(history.workers)
-    bill = bills.runpod_bill(hours, calendar=calendar, rates=rates)
+    bill = bills.seconds_bill(hours, calendar=calendar, rate=rates.runpod_second)
     truth = day_truths(plan, history, events, calendar=calendar, bill=bill)
     return Endpoint(
         plan=plan,

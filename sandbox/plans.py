@@ -96,3 +96,22 @@ def default_plans() -> tuple[Plan, ...]:
             idle_timeout_s=5,
         ),
     )
+
+
+def replicate_plan() -> Plan:
+    """A Replicate deployment, beside the three default endpoints where a test asks for it."""
+    return Plan(
+        name="summariser-replicate",
+        platform="replicate",
+        model="acme/summariser",
+        requests_per_day=500,
+        session_requests=5,
+        think_s=15,
+        night=0.06,
+        service_ms=2_400,
+        gpu_share=None,
+        boot_ms=18_000,
+        load_ms=35_000,
+        idle_timeout_s=120,
+        timeout_s=600,
+    )

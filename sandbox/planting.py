@@ -72,6 +72,14 @@ _PER_DAY: dict[str, dict[str, tuple[float, str]]] = {
         "garbage": (1.0, "any"),
     },
 }
+_PER_DAY["replicate"] = {
+    "error": (2.0, "any"),
+    "canceled": (1.0, "any"),
+    "aborted": (1.0, "any"),
+    "odd-times": (2.0, "any"),
+    "negative-time": (0.5, "any"),
+    "other-model": (4.0, "any"),
+}
 _NAMED = {"missing-report": "killed", "failed": "error"}
 
 
@@ -218,6 +226,8 @@ def _across_midnight(plan: Plan, calendar: Calendar) -> list[Arrival]:
         spill = Arrival(at_us=midnight - 4 * SECOND, until_us=midnight + 3 * SECOND, cases=frozenset(("across-midnight",)))
         if plan.platform == "runpod":
             found.append(replace(spill, at_us=midnight - 30 * SECOND))
+        elif plan.platform == "replicate":
+            found.append(replace(spill, at_us=midnight - 100 * SECOND))
         else:
             found += [Arrival(at_us=midnight - 140 * SECOND, cases=frozenset(("across-midnight",))), spill]
     return found

@@ -286,9 +286,11 @@ class Pool:
     def _request_id(self) -> str:
         if self._plan.platform == "cloud-run":
             return self._rng.bytes(16).hex()
+        if self._plan.platform == "replicate":
+            return "".join("0123456789abcdefghjkmnpqrstvwxyz"[i] for i in self._rng.integers(0, 32, 26))
         text = uuid4_text(self._rng)
         return f"{text}-u1" if self._plan.platform == "runpod" else text
 
 
 _ON_START = frozenset(("init-timeout", "init-error", "snapstart", "lazy-load", "labels-missing", "short-reason", "probe-failed"))
-_REASONS = {"aws-lambda": "init", "cloud-run": "instance_start", "runpod": "handler_flag"}
+_REASONS = {"aws-lambda": "init", "cloud-run": "instance_start", "runpod": "handler_flag", "replicate": "queue_delay"}

@@ -21,6 +21,7 @@ from sandbox.http_server import serve_http
 from sandbox.instants import HOUR
 from sandbox.logs_cloud_run import PROJECT
 from sandbox.metrics import cloud_run_series, lambda_metrics
+from sandbox.replicate import Replicate
 from sandbox.runpod import Runpod
 
 FUNCTION = "summariser"
@@ -33,17 +34,18 @@ class Addresses:
     Where the servers listen; None for a platform without an endpoint.
 
     Args:
-        cloudwatch, runpod: http://127.0.0.1:<port>; google: 127.0.0.1:<port>, plain gRPC.
+        cloudwatch, runpod, replicate: http://127.0.0.1:<port>; google: 127.0.0.1:<port>, plain gRPC.
         services: the servers' own objects by platform, whose `calls` a test can read.
     """
 
     cloudwatch: str | None
     google: str | None
     runpod: str | None
+    replicate: str | None
     services: dict[str, object]
 
     def of(self, platform: str) -> str | None:
-        return {"aws-lambda": self.cloudwatch, "cloud-run": self.google, "runpod": self.runpod}.get(platform)
+        return {"aws-lambda": self.cloudwatch, "cloud-run": self.google, "runpod": self.runpod, "replicate": self.replicate}.get(platform)
 
 
 @contextlib.contextmanager
@@ -55,7 +57,7 @@ def serve(endpoints: Iterable[Endpoint], *, clock: Clock, rates: Rates, faults: 
     services: dict[str, object] = {}
     with contextlib.ExitStack() as stack:
         dice = partial(Dice, faults)
-        cloudwatch = google = runpod = None
+        cloudwatch = google = runpod = replicate = None
         if "aws-lambda" in by_platform:
             service = _cloudwatch(by_platform["aws-lambda"], clock, dice("logs"), dice("cloudwatch"))
             services["aws-lambda"] = service
@@ -72,7 +74,11 @@ def serve(endpoints: Iterable[Endpoint], *, clock: Clock, rates: Rates, faults: 
             api = Runpod(by_platform["runpod"], rate=rates.runpod_second, clock=clock, dice=dice("runpod"))
             services["runpod"] = api
             runpod = stack.enter_context(serve_http(api))
-        yield Addresses(cloudwatch=cloudwatch, google=google, runpod=runpod, services=services)
+        if "replicate" in by_platform:
+            account = Replicate(by_platform["replicate"], clock=clock, dice=dice("replicate"))
+            services["replicate"] = account
+            replicate = stack.enter_context(serve_http(account))
+        yield Addresses(cloudwatch=cloudwatch, google=google, runpod=runpod, replicate=replicate, services=services)
 
 
 def log_group(cases: frozenset[str]) -> str:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from sandbox.endpoints import LAMBDA_MEMORY_MB, Endpoint
 from sandbox.logs_cloud_run import PROJECT, REGION, SERVICE
+from sandbox.logs_replicate import DEPLOYMENT
 from sandbox.logs_runpod import ENDPOINT_ID
 from sandbox.serving import FUNCTION, log_group
 from trial.calendar import Calendar
@@ -92,6 +93,11 @@ def _endpoint(endpoint: Endpoint, addresses: _Addresses, folder: Path) -> str:
             f"handler_lines = {_quoted(str(folder / 'handler-lines' / plan.name / '*.jsonl'))}",
             'price = "runpod-flex-4090"',
             'gpu = "NVIDIA GeForce RTX 4090"',
+        ],
+        "replicate": [
+            f"deployment = {_quoted(DEPLOYMENT)}",
+            'api_key_env = "REPLICATE_API_TOKEN"',
+            'price = "replicate-t4"',
         ],
     }[plan.platform]
     return "\n".join([*common, *own]) + "\n"

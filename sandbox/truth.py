@@ -55,13 +55,13 @@ class DayTruth:
     billed_usd: Decimal = Decimal(0)
 
 
-_NO_GPU_MS = WITHOUT_GPU_MS | {"cut-line"}
+_NO_GPU_MS = WITHOUT_GPU_MS | {"cut-line", "negative-time"}
 _COUNTS = tuple(f.name for f in fields(DayTruth) if f.name not in ("provider_requests", "billed_usd"))
 
 
 def day_of_request(plan: Plan, request: Served, calendar: Calendar) -> date:
-    """Lambda and RunPod show when a worker took a request, Cloud Run when it came."""
-    at = request.arrival.at_us if plan.platform == "cloud-run" else request.taken_us
+    """Lambda and RunPod show when a worker took a request, Cloud Run and Replicate when it came."""
+    at = request.arrival.at_us if plan.platform in ("cloud-run", "replicate") else request.taken_us
     return calendar.day_of(to_datetime(at))
 
 
@@ -101,7 +101,7 @@ def day_truths(
     return {
         day: DayTruth(
             **count,
-            provider_requests=None if plan.platform == "runpod" else provider[day],
+            provider_requests=None if plan.platform in ("runpod", "replicate") else provider[day],
             billed_usd=bill.get(day, Decimal(0)),
         )
         for day, count in counts.items()
@@ -113,6 +113,8 @@ def _count_request(count: dict[str, int], request: Served, *, printed: bool) -> 
         count["aborted"] += 1
         return
     cases = request.arrival.cases
+    if "other-model" in cases:
+        return
     if request.fate == "killed" or {"cut-report", "logs-dropped"} & cases:
         count["incomplete"] += 1
         return

@@ -76,6 +76,7 @@ class World:
 
     def environment(self) -> dict[str, str]:
         """The environment variables a collector needs to read this world."""
+        from sandbox.replicate import API_TOKEN
         from sandbox.runpod import API_KEY
 
         return {
@@ -83,6 +84,7 @@ class World:
             "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
             "AWS_DEFAULT_REGION": "us-east-1",
             "RUNPOD_API_KEY": API_KEY,
+            "REPLICATE_API_TOKEN": API_TOKEN,
         }
 
 

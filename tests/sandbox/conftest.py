@@ -18,7 +18,7 @@ from google.cloud.monitoring_v3 import MetricServiceClient
 from google.cloud.monitoring_v3.services.metric_service.transports import MetricServiceGrpcTransport
 
 from sandbox.faults import NO_FAULTS
-from sandbox.plans import default_plans
+from sandbox.plans import default_plans, replicate_plan
 from sandbox.world import build_world
 
 MONDAY = date(2026, 11, 2)
@@ -26,7 +26,7 @@ MONDAY = date(2026, 11, 2)
 
 @pytest.fixture(scope="session")
 def plans():
-    return {plan.platform: plan for plan in default_plans()}
+    return {plan.platform: plan for plan in (*default_plans(), replicate_plan())}
 
 
 @pytest.fixture(scope="session")

@@ -160,6 +160,23 @@ EVIDENCE |= {
 }
 
 
+def predictions_with(**wanted: object) -> Callable[[Endpoint], int]:
+    return lambda endpoint: sum(all(e.payload[k] == v for k, v in wanted.items()) for e in endpoint.events)
+
+
+EVIDENCE |= {
+    ("replicate", "failed"): predictions_with(status="failed"),
+    ("replicate", "canceled"): lambda e: sum(
+        ev.payload["status"] == "canceled" and ev.payload["started_at"] is not None for ev in e.events
+    ),
+    ("replicate", "aborted"): predictions_with(status="canceled", started_at=None),
+    ("replicate", "odd-times"): lambda e: sum((ev.payload["started_at"] or "9") < ev.payload["created_at"] for ev in e.events),
+    ("replicate", "negative-time"): lambda e: sum(ev.payload["metrics"].get("predict_time", 0) < 0 for ev in e.events),
+    ("replicate", "other-model"): predictions_with(model="acme/captions"),
+    ("replicate", "across-midnight"): across_midnight,
+}
+
+
 def managed(endpoint: Endpoint) -> int:
     """Overlapping requests in one stream, reports of durationMs alone, no cold hit."""
     reports = [json.loads(t)["record"]["metrics"] for t in texts(endpoint) if '"platform.report"' in t]
@@ -195,7 +212,7 @@ def test_every_case_has_its_evidence():
 @pytest.mark.parametrize(("platform", "name"), sorted(EVIDENCE))
 def test_planted_alone(one_platform, platform, name):
     chosen = [name, *TOGETHER.get(name, ())]
-    (endpoint,) = one_platform(platform, days=4, scale=0.5, cases=chosen).endpoints.values()
+    (endpoint,) = one_platform(platform, days=4, scale=0.4, cases=chosen).endpoints.values()
     assert EVIDENCE[(platform, name)](endpoint) > 0
 
 
@@ -210,8 +227,8 @@ def test_on_request(one_platform, platform, name, tmp_path):
     assert (getattr(table, "log_group", None) == "/acme/inference") == (name == "shared-group")
 
 
-@pytest.mark.parametrize("platform", ["aws-lambda", "cloud-run", "runpod"])
+@pytest.mark.parametrize("platform", ["aws-lambda", "cloud-run", "runpod", "replicate"])
 def test_plain_traffic_shows_none(one_platform, platform):
-    (endpoint,) = one_platform(platform, days=4, scale=0.5).endpoints.values()
+    (endpoint,) = one_platform(platform, days=4, scale=0.4).endpoints.values()
     seen = {name: find(endpoint) for (where, name), find in EVIDENCE.items() if where == platform}
     assert {name: n for name, n in seen.items() if n} == {}
