@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import pyarrow as pa
@@ -86,7 +86,13 @@ def _time(value: Any) -> datetime:
 
 
 def _day(value: Any) -> date:
-    return value if isinstance(value, date) else date.fromisoformat(value)
+    # pandas writes a date as midnight of it.
+    at = value if isinstance(value, date) else datetime.fromisoformat(value)
+    if isinstance(at, datetime):
+        if at.time() != time():
+            raise ValueError
+        return at.date()
+    return at
 
 
 _BY_TYPE: dict[pa.DataType, Callable[[Any], Any]] = {

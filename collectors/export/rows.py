@@ -22,6 +22,7 @@ from trial.schema import INVOCATIONS
 
 SOURCE = "export"
 _BATCH = 1000
+_FORMULA = frozenset("=+-@\t\r")
 
 
 def row_events(source: Source) -> Iterator[RawEvent]:
@@ -100,11 +101,16 @@ def _csv(stream: Any, where: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
                 continue
             if len(cells) != len(header):
                 raise Malformed(f"row {number} has {len(cells)} cells, its header {len(header)}", where=where, do="Correct the row")
-            yield number, dict(zip(header, cells, strict=True))
+            yield number, dict(zip(header, map(_unquoted, cells), strict=True))
     except (csv.Error, UnicodeDecodeError) as exc:
         raise Malformed(f"not CSV in UTF-8: {exc}", where=f"{where}, line {reader.line_num}", do="Export it again") from exc
     finally:
         text.detach()
+
+
+def _unquoted(cell: str) -> str:
+    """A text that a spreadsheet would run is exported behind an apostrophe, which is none of the text's own."""
+    return cell[1:] if cell[:1] == "'" and cell[1:2] in _FORMULA else cell
 
 
 def _parquet(source: Source) -> Iterator[tuple[int, Mapping[str, Any]]]:

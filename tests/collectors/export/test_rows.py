@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
@@ -73,6 +74,7 @@ LAYOUTS = {
     "csv_of_arrow": arrow_csv(),
     "json": json.dumps(plain()),
     "json_wrapped": json.dumps({"invocations": plain()}),
+    "json_of_pandas": invocations_table(ROWS).to_pandas().to_json(orient="records", lines=True, date_format="iso", date_unit="us"),
     "json_lines": "\n".join(json.dumps(r) for r in plain()),
     "csv_few_columns_reordered": "cold,started_at,request_id\n"
     + "\n".join(f"{r.cold},{r.started_at.isoformat()},{r.request_id}" for r in ROWS),
@@ -89,6 +91,19 @@ def test_rows_are_the_invocations_they_say(read, layout):
         ]
     else:
         assert records == [invocation(n, endpoint="old") for n in range(5)]
+
+
+def test_what_fortnight_export_writes_comes_back_as_it_was(read, tmp_path):
+    from flows.commands import export as command
+    from trial.schema import INVOCATIONS
+
+    rows = [*ROWS, invocation(5, request_id="=cmd()", model="-v2")]
+    for ending in (".parquet", ".csv", ".json"):
+        command._write(invocations_table(rows).cast(INVOCATIONS), tmp_path / f"out{ending}", ending)
+        (tmp_path / "exports").mkdir(exist_ok=True)
+        content = (tmp_path / f"out{ending}").read_bytes()
+        records = read("invocations", {f"a{ending}": content}, path=f"a{ending}")[2]
+        assert records == [invocation(n, endpoint="old") for n in range(5)] + [replace(rows[5], endpoint="old")], ending
 
 
 def test_the_same_rows_in_two_files_are_one(read):
