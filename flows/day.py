@@ -184,8 +184,7 @@ def _quarantine(table: pa.Table, result: SuiteResult, writer: DayWriter, reader:
     columns.append(pa.array([texts.get(r) for r in bad["request_id"].to_pylist()], type=pa.string()))
     writer.add("quarantine", pa.Table.from_arrays(columns, schema=schema.QUARANTINE))
     counts.quarantined += len(broken)
-    keep = set(range(table.num_rows)) - set(broken)
-    return table.take(sorted(keep))
+    return table.filter(pa.array([i not in result.broken_rows for i in range(table.num_rows)], type=pa.bool_()))
 
 
 def _raw_texts(reader: _Reader, request_ids: list[str]) -> dict[str, str]:
