@@ -25,32 +25,43 @@ def parse(event: RawEvent, endpoint: Any) -> Outcome:
     Ignored reasons: application_line, platform_event, extension, xray, report_lookalike, blank, other_function (of a
     shared log group). Rejected reasons: truncated_*, malformed_*, truncated_json, broken_handler_line, not_text.
     """
-    function = getattr(endpoint, "function", None)
-    if function is not None and not belongs_to(event.stream, function):
-        return OTHER_FUNCTION
+    # Streams of the function's own group have the version where a shared group's have the name.
+    stream = event.stream
+    if stream[11:12] != "[":
+        function = getattr(endpoint, "function", None)
+        if function is not None and not belongs_to(stream, function):
+            return OTHER_FUNCTION
     payload = event.payload
-    if isinstance(payload, str):
-        text = payload.strip()
-        if not text:
-            return BLANK
-        if text[0] != "{":
-            return _from_text(text, event, endpoint)
-        try:
-            data = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            return _from_broken_json(text, event, endpoint)
-    else:
-        data = payload
+    if type(payload) is str:
+        return _from_text(payload, event, endpoint)
+    return parse_object(payload, payload, event, endpoint)
+
+
+def _from_text(payload: str, event: RawEvent, endpoint: Any) -> Outcome:
+    text = payload.strip()
+    if not text:
+        return BLANK
+    if text[0] != "{":
+        return _from_line(text, event, endpoint)
+    try:
+        data = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return _from_broken_json(text, event, endpoint)
+    return parse_object(data, text, event, endpoint)
+
+
+def parse_object(data: Any, printed: Any, event: RawEvent, endpoint: Any) -> Outcome:
+    """A decoded event, beside what it was decoded from."""
     if type(data) is not dict:
         return Rejected(reason="not_text", detail=f"payload is {type(data).__name__}")
     kind = data.get("type")
     if type(kind) is str and kind.startswith("platform."):
         return parse_platform(kind, data, at=event.at, stream=event.stream)
     # A keep-warm pattern is written against the line as printed; nothing else needs it decoded twice.
-    return _handler_line(payload if endpoint.keep_warm else data, event, endpoint) or APPLICATION_LINE
+    return _handler_line(printed if endpoint.keep_warm else data, event, endpoint) or APPLICATION_LINE
 
 
-def _from_text(text: str, event: RawEvent, endpoint: Any) -> Outcome:
+def _from_line(text: str, event: RawEvent, endpoint: Any) -> Outcome:
     outcome = parse_text(text, at=event.at, stream=event.stream)
     if outcome is APPLICATION_LINE:
         return _handler_line(text, event, endpoint) or APPLICATION_LINE
@@ -65,10 +76,7 @@ def _from_broken_json(text: str, event: RawEvent, endpoint: Any) -> Outcome:
         except orjson.JSONDecodeError:
             data = None
         if type(data) is dict:
-            kind = data.get("type")
-            if type(kind) is str and kind.startswith("platform."):
-                return parse_platform(kind, data, at=event.at, stream=event.stream)
-            return _handler_line(data, event, endpoint) or APPLICATION_LINE
+            return parse_object(data, data, event, endpoint)
     outcome = _handler_line(text, event, endpoint)
     if outcome is not None:
         return outcome

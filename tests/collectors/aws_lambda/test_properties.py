@@ -12,8 +12,12 @@ from hypothesis import strategies as st
 
 from collectors import aws_lambda
 from collectors.aws_lambda.facts import End, Failure, HandlerLine, Init, LogsDropped, Report, Start
+from collectors.aws_lambda.quick import account, parse_batch
+from collectors.lines import own_fields, own_fields_of_batch
+from trial import handler_line
 from trial.calendar import Calendar
-from trial.config import AwsLambdaEndpoint
+from trial.config import AwsLambdaEndpoint, KeepWarm
+from trial.ledger import Tally
 from trial.records import Ignored, Incomplete, Instance, Invocation, RawEvent, Rejected
 
 CALENDAR = Calendar(start=date(2026, 11, 2), days=14, zone=ZoneInfo("Europe/London"))
@@ -224,3 +228,46 @@ def test_state_is_bounded_by_environments_and_not_by_requests():
             lag = max(lag, len(read) - count)
     assert count == 20_000
     assert lag < 10
+
+
+@settings(max_examples=150)
+@given(st.lists(mutated() | st.sampled_from(LINES) | st.text(max_size=30), max_size=30), st.booleans(), st.booleans())
+def test_a_batch_is_read_as_its_events_are(payloads, shared, keep_warm):
+    streams = ("2026/11/02/summariser[1]aa", "2026/11/02/other[1]aa") if shared else STREAMS
+    endpoint = ENDPOINT.model_copy(update={"keep_warm": KeepWarm(payload="fortnight")}) if keep_warm else ENDPOINT
+    events = [event(payload, number, stream=streams[number % 2]) for number, payload in enumerate(payloads)]
+    outcomes = parse_batch(events, endpoint)
+    assert outcomes == [aws_lambda.parse(e, endpoint) for e in events]
+    assert [type(o) for o in outcomes] == [type(aws_lambda.parse(e, endpoint)) for e in events]
+    tally = Tally(endpoint="s", day=date(2026, 11, 2), source="cloudwatch-logs")
+    tally.read = len(events)
+    account(outcomes, tally)
+    ledger = tally.close()
+    assert ledger.used == dict(sorted(Counter(o.kind for o in outcomes if isinstance(o, FACTS)).items()))
+
+
+def test_a_batch_reads_every_sample_as_its_event_is(sample_rows):
+    for sample in sample_rows("aws-lambda"):
+        endpoint = AwsLambdaEndpoint(**sample.endpoint)
+        assert parse_batch(sample.events, endpoint) == [aws_lambda.parse(e, endpoint) for e in sample.events], sample.name
+
+
+own_values = st.none() | st.booleans() | st.integers(-2, 2**60) | st.floats() | st.sampled_from(["cuda_event", "2026-11-02T10:00:00Z", "x"])
+own_lines = st.dictionaries(st.sampled_from([*handler_line.FIELDS, "other"]), own_values, max_size=5).map(lambda d: {"fortnight": 1, **d})
+
+
+@given(st.lists(own_lines, min_size=1, max_size=4), st.integers(1, 3))
+def test_own_lines_in_a_batch_are_read_as_alone(lines, times):
+    def alone(line):
+        try:
+            return own_fields(line)
+        except ValueError as exc:
+            return str(exc)
+
+    batch = [dict(line) for line in lines for _ in range(times)]
+    wanted = [alone(line) for line in batch]
+    found = [str(f) if isinstance(f, ValueError) else f for f in own_fields_of_batch(batch)]
+    assert repr(found) == repr(
+        [w if isinstance(w, str) else {n: w[n] for n in f} if isinstance(f, dict) else w for w, f in zip(wanted, found, strict=True)]
+    )
+    assert [set(f) for f in found if isinstance(f, dict)] == [set(w) for w in wanted if isinstance(w, dict)]
