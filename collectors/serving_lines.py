@@ -23,7 +23,7 @@ _PER_REQUEST = {"PredictionTime": "handler_ms", "HandlerTime": "gpu_ms", "ts_han
 
 # <time> [INFO] [entry_service:Acme:1] 127.0.0.1:59474 (scheme=http,method=POST,path=/generate,...) (status=200,...) 1357.973ms (trace=...)
 _BENTOML = re.compile(
-    r"(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:[+-]\d\d:?\d\d|Z)?) \[[A-Z]+\] \[(?P<component>[^\]]*)\] "
+    r"(?:(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:[+-]\d\d:?\d\d|Z)?) )?\[[A-Z]+\] \[(?P<component>[^\]]*)\] "
     r"(?:\S+ )?\((?P<request>scheme=[^)]*)\) \((?P<answer>status=[^)]*)\) (?P<ms>[^ ]+)ms(?: \((?P<trace>trace=[^)]*)\))?"
 )
 _HEALTH_PATHS = frozenset(("/healthz", "/livez", "/readyz", "/metrics", "/ping", "/health"))
@@ -131,7 +131,9 @@ def _epoch(value: str | None) -> datetime | None:
     return datetime.fromtimestamp(int(value) / (1000 if len(value) == 13 else 1), UTC)
 
 
-def _zoned(text: str) -> datetime | None:
+def _zoned(text: str | None) -> datetime | None:
+    if text is None:
+        return None
     try:
         at = datetime.fromisoformat(text.replace(",", "."))
         return at.astimezone(UTC) if at.utcoffset() is not None else None

@@ -18,6 +18,7 @@ class HandlerLine:
     at: datetime
     fields: dict[str, Any] = field(default_factory=dict)
     stream: str = ""
+    status: Status = "ok"
     kind: str = "handler_line"
 
     @property

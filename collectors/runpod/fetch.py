@@ -12,9 +12,9 @@ import httpx
 import orjson
 
 from collectors.files import Line, open_lines, text_of
-from collectors.lines import handler_fields
 from collectors.runpod.envelope import Envelope, unwrap
-from collectors.runpod.parse import parse
+from collectors.runpod.parse import parse, told
+from collectors.serving_lines import ServingLine
 from trial.calendar import Window
 from trial.errors import Malformed
 from trial.meter import Meter
@@ -114,13 +114,12 @@ def _dated(events: list[RawEvent], file: str | None, endpoint: Any) -> list[RawE
 def identity(envelope: Envelope, endpoint: Any) -> tuple[str, str, datetime] | None:
     """(stream, event_id, at) of a line that carries its own time and request id; None for any other line."""
     body = envelope.body
-    if isinstance(body, str) and "{" not in body:
-        return None
     try:
-        found = handler_fields(body, endpoint)
+        line = told(envelope, endpoint)
     except (ValueError, OverflowError, RecursionError):
         return None
-    if not found or "ts" not in found or not (found.get("request_id") or envelope.request_id):
+    found = line.fields if isinstance(line, ServingLine) else {}
+    if "ts" not in found or not found.get("request_id"):
         return None
     canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS) if isinstance(body, dict) else body.strip().encode()
     return endpoint.name, hashlib.sha256(canonical).hexdigest()[:40], found["ts"]

@@ -9,6 +9,7 @@ from collectors.files import MAX_LINE_BYTES
 from collectors.lines import handler_fields
 from collectors.runpod.envelope import Envelope, unwrap
 from collectors.runpod.facts import HandlerLine, Job, RunpodFact, SdkLine
+from collectors.serving_lines import ServingLine, read_serving_line
 from trial.records import Ignored, RawEvent, Rejected, Status
 
 # Statuses of a job that is over; "Captured Handler Exception" and "Finished." both end the SDK's account of it.
@@ -37,18 +38,38 @@ def parse(event: RawEvent, endpoint: Any) -> RunpodFact | Ignored | Rejected:
     if line.system:
         return Ignored(reason="platform_line")
     try:
-        found = handler_fields(line.body, endpoint)
+        found = told(line, endpoint)
     except (ValueError, OverflowError, RecursionError) as exc:
         return _broken(line, str(exc))
-    if found:
-        if (flaw := _impossible(found)) is not None:
+    if isinstance(found, Ignored):
+        return found
+    if found is not None:
+        if (flaw := _impossible(found.fields)) is not None:
             return Rejected(reason="impossible_value", detail=flaw)
-        if "request_id" not in found and line.request_id:
-            found["request_id"] = line.request_id
-        return HandlerLine(at=event.at, fields=found, stream=event.stream)
+        if found.kind == "worker_start":
+            return SdkLine(at=event.at, event="worker_start", stream=event.stream, timed=line.at is not None)
+        return HandlerLine(at=event.at, fields=found.fields, stream=event.stream, status=found.status)
     if isinstance(line.body, dict):
         return _from_object(line, line.body, event)
     return _from_text(line, event)
+
+
+def told(line: Envelope, endpoint: Any) -> ServingLine | Ignored | None:
+    """
+    What the line says of a request in a handler line's fields: a handler line, or a serving framework's own line.
+
+    Raises:
+        ValueError, OverflowError, RecursionError: it claims to say something and is broken.
+    """
+    found = handler_fields(line.body, endpoint)
+    if found is None:
+        served = read_serving_line(line.text) if isinstance(line.body, str) else None
+        if isinstance(served, ServingLine) and line.at is not None:
+            served.fields.setdefault("ts", line.at)  # BentoML's own time was taken for the console's
+        return served
+    if "request_id" not in found and line.request_id:
+        found["request_id"] = line.request_id
+    return ServingLine(kind="request", fields=found)
 
 
 def _impossible(found: dict[str, Any]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,9 @@ from collectors.runpod.facts import HandlerLine, Job, RunpodFact, SdkLine
 from collectors.runpod.workers import Workers
 from trial.calendar import Calendar
 from trial.records import GpuMsSource, Incomplete, Invocation, Status
+
+_MEASURES = frozenset(("gpu_ms", "handler_ms", "cold_start"))
+_ONE_REQUEST = timedelta(seconds=2)
 
 
 @dataclass(slots=True)
@@ -34,8 +37,11 @@ class Request:
         """Whether `fact` opens another attempt at the same job."""
         if isinstance(fact, HandlerLine):
             # One line in two wrappings has one time; a keep-warm mark alone has none and belongs to the request it names.
-            mine, other = self.line.fields.get("ts") if self.line else None, fact.fields.get("ts")
-            return mine is not None and other is not None and mine != other
+            mine, other = self.line.fields if self.line else {}, fact.fields
+            if "ts" not in mine or "ts" not in other or mine["ts"] == other["ts"]:
+                return False
+            # TorchServe tells a request's measures on lines of their own, which may fall into two seconds.
+            return not mine.keys().isdisjoint(other.keys() & _MEASURES) or abs(mine["ts"] - other["ts"]) > _ONE_REQUEST
         return isinstance(fact, SdkLine) and fact.event == "started" and ("finished" in self.sdk or "failed" in self.sdk)
 
     def add(self, fact: RunpodFact, workers: Workers) -> None:
@@ -56,9 +62,9 @@ class Request:
         if self.line is not None:
             told, more = self.line, {**fact.fields, **self.line.fields}
             if "ts" in told.fields or "ts" not in fact.fields:
-                self.line = HandlerLine(at=told.at, fields=more, stream=told.stream)
+                self.line = replace(told, fields=more)
                 return
-            fact = HandlerLine(at=fact.at, fields=more, stream=fact.stream)
+            fact = replace(fact, fields=more)
         self.line = fact
         known = workers.first_of_process(fact)
         self.first = self.first if known is None else known
@@ -177,7 +183,9 @@ class Request:
             # Cancelled while it ran, it had reached a worker, and stays in the rate; only one that never did was aborted.
             ran = self.line is not None or bool(self.job.execution_ms)
             return "error" if self.job.status == "aborted" and ran else self.job.status
-        return "error" if "failed" in self.sdk else "ok"
+        if "failed" in self.sdk:
+            return "error"
+        return self.line.status if self.line else "ok"
 
     def _incomplete(self, endpoint: Any, calendar: Calendar) -> Incomplete:
         first = next(iter(self.sdk.values())).at if self.sdk else self.last_at
