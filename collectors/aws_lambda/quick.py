@@ -105,7 +105,7 @@ def _reports(places: pa.Array, lines: pa.BinaryArray) -> _Found:
     whole = pc.and_(whole, pc.and_(pc.starts_with(billed, b"Billed Duration: "), _is_number(pc.binary_slice(billed, 17, _STOP))))
     chosen = [found for found, good in zip(ends, whole.to_numpy(zero_copy_only=False).tolist(), strict=True) if good]
     size, used, init = zip(*chosen, strict=True) if chosen else ((), (), ())
-    columns = (
+    columns: tuple[Iterable[Any], ...] = (
         _texts(request_id.filter(whole)),
         _floats(duration.filter(whole)),
         _floats(pc.binary_slice(billed.filter(whole), 17, _STOP)),
