@@ -53,7 +53,7 @@ class Concurrency:
 
     Args:
         peak_concurrent: most requests in progress at once, waiting ones included.
-        starts_per_minute: most workers started within one minute, by cold requests.
+        starts_per_minute: most workers started within one minute; in a log that does not tell them apart, most cold requests.
         busiest_minute: most requests within one minute.
         cold_in_bursts: share of all cold hits that fell into bursts; None without cold hits.
         throttled: requests the platform turned away.
@@ -104,11 +104,20 @@ def replayed(result: ReplayResult) -> Concurrency:
     served = callers & ~result.rejected
     at = result.arrival_us[served] / 1000
     ended = at + (result.waited_us + result.service_us)[served] / 1000
-    return concurrency(at, ended, result.cold[served], throttled=int(np.count_nonzero(callers & result.rejected)))
+    return concurrency(
+        at, ended, result.cold[served], starts=result.trigger[served], throttled=int(np.count_nonzero(callers & result.rejected))
+    )
 
 
 def concurrency(
-    arrival_ms: Floats, ended_ms: Floats, cold: Flags, *, throttled: int = 0, factor: float = FACTOR, least: int = LEAST
+    arrival_ms: Floats,
+    ended_ms: Floats,
+    cold: Flags,
+    *,
+    starts: Flags | None = None,
+    throttled: int = 0,
+    factor: float = FACTOR,
+    least: int = LEAST,
 ) -> Concurrency:
     """
     Peak, starts and bursts of sorted arrivals.
@@ -116,6 +125,7 @@ def concurrency(
     Args:
         ended_ms: when each was done.
         cold: which met a cold worker.
+        starts: which made one start; without it, the cold ones.
     """
     minutes = _per_minute(arrival_ms)
     found = tuple(_burst(first, last, minutes, arrival_ms, ended_ms, cold) for first, last in _runs(minutes, factor=factor, least=least))
@@ -124,7 +134,7 @@ def concurrency(
         requests=len(arrival_ms),
         peak_concurrent=_peak(arrival_ms, ended_ms),
         busiest_minute=_most_within_a_minute(arrival_ms),
-        starts_per_minute=_most_within_a_minute(arrival_ms[cold]),
+        starts_per_minute=_most_within_a_minute(arrival_ms[cold if starts is None else starts]),
         cold_hits=cold_hits,
         cold_in_bursts=sum(b.cold for b in found) / cold_hits if cold_hits else None,
         throttled=throttled,
