@@ -9,6 +9,7 @@ from decimal import Decimal
 from trial.records import Estimate
 
 NOT_KNOWN = "not known"
+NOT_ASKED = "Not recorded for this report."
 _NBSP = "\u00a0"
 _TIMES = "\u00d7"
 

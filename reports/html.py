@@ -9,7 +9,7 @@ from typing import Any
 
 from analysis.scenario import Scenario, classify
 from analysis.settings import AS_IT_IS
-from reports import dimensions, evidence, sentences
+from reports import dimensions, evidence, price_tables, sentences, traffic_tables, verdict_tables
 from reports import format as say
 from reports.days import series
 from reports.extras import ReportExtras
@@ -88,29 +88,29 @@ def _context(result: TrialResult, *, config: Trial, extras: ReportExtras, figure
         "disagreements": sentences.disagreements(result),
         "certainty": sentences.certainty(result, config),
         "turning_points": sentences.turning_points(result, break_even=extras.break_even or ()),
-        "glance": evidence.glance(result, confidence=rule.confidence),
+        "glance": verdict_tables.glance(result, confidence=rule.confidence),
         "whatifs": whatif_table([w for e in ends for w in e.whatifs], {}),
         "replayed": [w for e in ends for w in e.whatifs if w.name == AS_IT_IS and w.residual_points is not None],
-        "bursts": evidence.bursts(extras),
-        "burst_sums": evidence.burst_sums(result, extras),
-        "models": evidence.models(ends),
+        "bursts": traffic_tables.bursts(extras),
+        "burst_sums": traffic_tables.burst_sums(result, extras),
+        "models": traffic_tables.models(ends),
         "columns": dimensions.columns(result),
         "dimensions": dimensions.dimensions(result, hours_per_month=config.prices.hours_per_month, days=days, extras=extras),
         "checklist": dimensions.CHECKLIST,
-        "scenario": evidence.scenario({e.endpoint: _scenario(result, extras, e.endpoint) for e in ends}),
-        "verdicts": evidence.verdicts(result),
-        "flags": evidence.flags(result),
+        "scenario": traffic_tables.scenario({e.endpoint: _scenario(result, extras, e.endpoint) for e in ends}),
+        "verdicts": verdict_tables.verdicts(result),
+        "flags": verdict_tables.flags(result),
         "ledger_sums": evidence.ledger_sums(ends),
         "ledger": evidence.ledger(ends),
         "completeness": evidence.completeness(ends),
         "quarantine_sums": evidence.quarantine_sums(extras),
         "quarantine": evidence.quarantine(extras),
         "validation": evidence.validation(extras),
-        "prices": evidence.prices(extras),
-        "reconciliation": evidence.reconciliation(ends),
+        "prices": price_tables.prices(extras),
+        "reconciliation": price_tables.reconciliation(ends),
         "settings": evidence.settings(config, result),
         "changes": evidence.changes(result),
-        "planted": evidence.planted(result, extras),
+        "planted": verdict_tables.planted(result, extras),
         "versions": evidence.pairs("Versions", ("Software", "Version"), extras.versions),
         "hashes": evidence.pairs("Hashes", ("What", "SHA-256"), extras.hashes),
     }
