@@ -79,7 +79,9 @@ class CloudWatchLogs:
         elif hi > lo and self._dice.empty_page():
             return self._page([], self._token(at, asked))
         names, prefix = set(given.get("logStreamNames") or ()), given.get("logStreamNamePrefix")
-        terms, now, found, size = _terms(given.get("filterPattern", "")), self._clock.us, [], 0
+        terms, now = _terms(given.get("filterPattern", "")), self._clock.us
+        found: list[dict[str, Any]] = []
+        size = 0
         while at < hi and len(found) < limit and size < MAX_BYTES:
             event, row = group.events[at], group.rows[at]
             at += 1

@@ -26,6 +26,7 @@ class Event:
         order: place among the stream's events of one instant.
         payload: text, or an API object.
         broken: it claims to be something and cannot be read: the reader must reject it.
+        single: nothing in it tells it from a second one like it, so it is never delivered twice.
         copies: how often the source returns it.
     """
 
@@ -35,6 +36,7 @@ class Event:
     order: int
     payload: str | dict[str, Any]
     broken: bool = False
+    single: bool = False
     copies: int = 1
 
 
@@ -48,20 +50,19 @@ def deliver(events: Iterable[Event], *, calendar: Calendar, cases: frozenset[str
     held = _held_streams(listed, rng) if "late" in cases else {}
     delivered: list[Event] = []
     for i, event in enumerate(listed):
+        copies = 2 if twice[i] and not (event.broken or event.single) else 1
         if delivered and (delivered[-1].stream, delivered[-1].at_us) == (event.stream, event.at_us):
             # Written in one breath, sent in one batch.
-            delivered.append(replace(event, readable_us=delivered[-1].readable_us, copies=2 if twice[i] and not event.broken else 1))
+            delivered.append(replace(event, readable_us=delivered[-1].readable_us, copies=copies))
             continue
-        readable = event.at_us + int(lag[i])
-        if late[i]:
-            readable = event.at_us + int(late_by[i])
+        readable = event.at_us + int(late_by[i] if late[i] else lag[i])
         readable = max(readable, held.get(event.stream, 0))
         if late[i] and "very-late" in cases:
             readable = event.at_us + int(rng.uniform(2, 13) * 24 * HOUR)
         elif late[i] or event.stream in held:
             day_end = to_us(calendar.window(calendar.day_of(to_datetime(event.at_us))).end)
             readable = max(event.at_us, min(readable, day_end + LATEST_AFTER_DAY))
-        delivered.append(replace(event, readable_us=readable, copies=2 if twice[i] and not event.broken else 1))
+        delivered.append(replace(event, readable_us=readable, copies=copies))
     return tuple(delivered)
 
 

@@ -95,7 +95,15 @@ def _shipped(request: Served, printed: str, worker: Worker, calendar: Calendar, 
     if "garbage" in cases:
         lines.append((at, "".join(chr(int(c)) for c in rng.integers(0xA1, 0x2FF, 30)), False))
     return [
-        Event(stream=stream, at_us=at_us, readable_us=at_us, order=request.number * 16 + i, payload=line, broken=broken)
+        Event(
+            stream=stream,
+            at_us=at_us,
+            readable_us=at_us,
+            order=request.number * 16 + i,
+            payload=line,
+            broken=broken,
+            single=line != printed,
+        )
         for i, (at_us, line, broken) in enumerate(lines)
     ]
 

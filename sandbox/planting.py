@@ -234,7 +234,7 @@ def _across_midnight(plan: Plan, calendar: Calendar) -> list[Arrival]:
 
 
 def _pings(plan: Plan, calendar: Calendar) -> list[int]:
-    times = []
+    times: list[int] = []
     for day in calendar.all_days():
         first = _midnight(calendar, day) + 9 * HOUR
         times += range(first, first + 3 * HOUR, PING_EVERY[plan.platform])

@@ -59,7 +59,8 @@ class Pool:
 
     def serve(self, arrivals: Iterable[Arrival], prestarts: Iterable[Prestart]) -> History:
         queue: list[tuple[int, int, Arrival | Prestart]] = []
-        for order, item in enumerate([*prestarts, *arrivals]):
+        incoming: list[Arrival | Prestart] = [*prestarts, *arrivals]
+        for order, item in enumerate(incoming):
             heapq.heappush(queue, (item.at_us, order, item))
         order = len(queue)
         while queue:

@@ -84,7 +84,7 @@ class Replicate:
         started = to_us(rfc3339("started_at", final["started_at"])) if final["started_at"] else None
         ended = to_us(rfc3339("completed_at", final["completed_at"]))
         if now >= ended:
-            gone = {"input": {}, "output": None, "logs": None, "data_removed": True} if now >= ended + DATA_KEPT_US else {}
+            gone: dict[str, Any] = {"input": {}, "output": None, "logs": None, "data_removed": True} if now >= ended + DATA_KEPT_US else {}
             return {**final, **gone}
         running = started is not None and now >= started
         return {

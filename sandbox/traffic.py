@@ -53,7 +53,7 @@ def _intensity(plan: Plan, calendar: Calendar, us: int) -> float:
 
 def _crowd(plan: Plan, at: int, rng: np.random.Generator) -> list[int]:
     users = 1 + int(rng.poisson(plan.crowd - 1)) if plan.crowd > 1 else 1
-    times = []
+    times: list[int] = []
     for user in range(users):
         begin = at + (int(rng.exponential(8 * SECOND)) if user else 0)
         count = int(rng.geometric(1 / plan.session_requests))

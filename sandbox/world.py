@@ -64,9 +64,9 @@ class World:
             shippers = [
                 Shipper(e.events, folder / "handler-lines" / name) for name, e in self.endpoints.items() if e.plan.platform == "runpod"
             ]
-            self.shippers.extend(shippers)
-            stack.callback(lambda: [self.shippers.remove(s) for s in shippers])
             for shipper in shippers:
+                self.shippers.append(shipper)
+                stack.callback(self.shippers.remove, shipper)
                 shipper.ship(self.clock.us)
             yield addresses
 
