@@ -43,7 +43,7 @@ def sketch(values_ms: Iterable[float]) -> Sketch:
 
 def quantile(of: Sketch, q: float) -> float | None:
     """The value in ms at quantile q in [0, 1], within RELATIVE_ACCURACY; None where the sketch is empty."""
-    if of.count == 0:
+    if of.count == 0 or of.min_ms is None or of.max_ms is None:
         return None
     rank = q * (of.count - 1)
     seen = of.zeros

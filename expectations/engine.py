@@ -23,13 +23,14 @@ def run(frame: pd.DataFrame, *, suite: str, expectations: Sequence[Any]) -> Suit
         CheckError: an expectation could not be evaluated, which says nothing about the rows.
     """
     import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
 
     # It tells of every temporary folder it makes, in between the lines that matter, and sets that logger's level itself.
     for name in ("great_expectations", "great_expectations.data_context.types.base"):
         logging.getLogger(name).setLevel(logging.WARNING)
     frame = frame.reset_index(drop=True)
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     asset = context.data_sources.add_pandas("frames").add_dataframe_asset(suite)
     batch = asset.add_batch_definition_whole_dataframe("batch")
     definition = context.validation_definitions.add(
@@ -38,10 +39,11 @@ def run(frame: pd.DataFrame, *, suite: str, expectations: Sequence[Any]) -> Suit
         )
     )
     outcome = definition.run(batch_parameters={"dataframe": frame}, result_format={"result_format": "COMPLETE"})
-    rules, broken = [], {}
+    rules: list[Rule] = []
+    broken: dict[int, list[str]] = {}
     order = {e.meta["rule"]: i for i, e in enumerate(expectations)}
     # Great Expectations answers grouped by column; the suite's own order is the one people read.
-    for result in sorted(outcome.results, key=lambda r: order[r.expectation_config.meta["rule"]]):
+    for result in sorted(outcome.results, key=lambda r: order[_name(r)]):
         rule = _rule(result, suite, len(frame))
         rules.append(rule)
         if rule.severity == "critical":
@@ -52,8 +54,12 @@ def run(frame: pd.DataFrame, *, suite: str, expectations: Sequence[Any]) -> Suit
     )
 
 
+def _name(result: Any) -> str:
+    return str(result.expectation_config.meta["rule"])
+
+
 def _rule(result: Any, suite: str, rows: int) -> Rule:
-    name = result.expectation_config.meta["rule"]
+    name = _name(result)
     # An expectation that raised comes back as a plain failure, in one of two shapes.
     info = result.exception_info or {}
     shapes = [info] if "raised_exception" in info else [v for v in info.values() if isinstance(v, dict)]

@@ -97,4 +97,5 @@ def _lives(result: ReplayResult) -> list[WorkerLife]:
     kept = w.pinned | ((w.ended_us >= result.horizon_us[1]) & (result.policy.most_floor > 0))
     starting = w.ready_us - w.started_us
     columns = (w.started_us, np.maximum(0, w.busy_us - starting), w.ended_us, starting)
-    return [WorkerLife(*life, kept=k) for *life, k in zip(*((c / US_PER_S).tolist() for c in columns), kept.tolist(), strict=True)]
+    seconds = ((c / US_PER_S).tolist() for c in columns)
+    return [WorkerLife(*life) for life in zip(*seconds, kept.tolist(), strict=True)]
