@@ -39,6 +39,7 @@ class Arrivals:
         cold, known: the observed cold hits, and where that is known; None where nothing was observed.
         telling: which flags tell something about the idle time-out: starts nobody waited for do not.
         horizon_ms: the span of the trial; means and kept workers live in it.
+        throttled: requests the platform turned away.
         ended_ms: when each was done in the trial.
         overhead_ms: what the platform's latency holds beyond waiting and handler, as a median.
         notes: what was imputed or left out, in plain sentences.
@@ -57,6 +58,7 @@ class Arrivals:
     overhead_ms: float = 0.0
     origin_us: int = 0
     horizon_ms: tuple[float, float] | None = None
+    throttled: int = 0
     notes: tuple[str, ...] = field(default=())
 
     def __len__(self) -> int:
@@ -176,6 +178,7 @@ def from_invocations(table: pa.Table, *, window: Window | None = None) -> Arriva
         overhead_ms=overhead,
         origin_us=origin,
         horizon_ms=_horizon(arrival, origin, days, window),
+        throttled=pc.sum(pc.equal(table["status"], "throttled")).as_py() or 0,
         notes=tuple(notes),
     )
 

@@ -89,13 +89,13 @@ class Concurrency:
         }
 
 
-def observed(arrivals: Arrivals, *, throttled: int = 0) -> Concurrency:
+def observed(arrivals: Arrivals) -> Concurrency:
     """From the trial's own log."""
     callers = ~arrivals.synthetic
     at = arrivals.arrival_ms[callers]
     cold = np.zeros(len(at), np.bool_) if arrivals.cold is None else arrivals.cold[callers]
     ended = at + arrivals.service_ms[callers] if arrivals.ended_ms is None else arrivals.ended_ms[callers]
-    return concurrency(at, ended, cold, throttled=throttled)
+    return concurrency(at, ended, cold, throttled=arrivals.throttled)
 
 
 def replayed(result: ReplayResult) -> Concurrency:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from heapq import heappop, heappush
 from typing import NamedTuple
@@ -50,43 +51,50 @@ class _Loop:
     ) -> None:
         n = len(arrival)
         self.policy, self.end_us, self.load_us = policy, end_us, standard_load_us
-        self.arrival, self.service, self.extra = arrival.tolist(), service.tolist(), cold_extra.tolist()
+        # Arrays of machine integers: as quick to read one by one as lists, at a fifth of the memory.
+        self.arrival, self.service, self.extra = (array("q", np.ascontiguousarray(c).tobytes()) for c in (arrival, service, cold_extra))
         self.timeout = None if policy.idle_timeout_s is None else round(policy.idle_timeout_s * 1e6)
         self.limit = policy.max_workers if policy.dedicated is None else 0
         self.central = policy.load_queueing or policy.scaler is not None
-        self.waited, self.cold, self.trigger, self.rejected = [0] * n, bytearray(n), bytearray(n), bytearray(n)
+        self.waited, self.cold, self.trigger, self.rejected = array("q", bytes(8 * n)), bytearray(n), bytearray(n), bytearray(n)
         self.served = bytearray(n)
         self.queue: deque[int] = deque()
-        self.events: list[tuple[int, int, int, int]] = []
+        self.events: list[tuple[int, int, int]] = []  # moment, kind, worker or request
+        # Idle time-outs fall due in the order in which workers became idle: they need no heap.
+        self.expiring: deque[tuple[int, int, int, int]] = deque()
         self.fleet = Fleet(policy=policy)
         self.in_progress = 0
         for _ in range(policy.provisioned + (policy.dedicated or 0)):
             self.fleet.made_ready(self.fleet.start(start_us, load_us=0, pinned=True))
         for _ in range(policy.floor_at(start_us / 1000)):
-            self._rested(self._ready_at_once(start_us), start_us)
+            self._freed(self._ready_at_once(start_us), start_us)
         for moment in _floor_changes(policy, start_us, end_us):
-            heappush(self.events, (moment, FLOOR, 0, 0))
+            heappush(self.events, (moment, FLOOR, 0))
 
     def advance(self, now: int | None) -> None:
         """Handles every event up to and including `now`; all of them when None."""
-        events, fleet = self.events, self.fleet
-        while events and (now is None or events[0][0] <= now):
-            at, kind, a, b = heappop(events)
+        events, expiring, fleet = self.events, self.expiring, self.fleet
+        while events or expiring:
+            if expiring and (not events or expiring[0] < events[0]):
+                if now is not None and expiring[0][0] > now:
+                    return
+                at, _, worker, since = expiring.popleft()
+                fleet.expire(worker, since, at)
+                continue
+            if now is not None and events[0][0] > now:
+                return
+            at, kind, subject = heappop(events)
             if kind == DONE:
-                fleet.release(a, at)
+                fleet.release(subject, at)
                 self.in_progress -= 1
-                self._drain(at)
-                self._rested(a, at)
+                self._freed(subject, at)
             elif kind == READY:
-                fleet.made_ready(a)
-                self._drain(at)
-                self._rested(a, at)
-            elif kind == EXPIRY:
-                fleet.expire(a, b, at)
+                fleet.made_ready(subject)
+                self._freed(subject, at)
             elif kind == FLOOR:
                 self._floor_changed(at)
-            elif not self.served[a] and self._may_start():
-                self._start(at, a)
+            elif not self.served[subject] and self._may_start():
+                self._start(at, subject)
 
     def arrive(self, request: int, now: int) -> None:
         worker = self.fleet.take() if not self.queue else None
@@ -112,7 +120,7 @@ class _Loop:
         return Outcome(
             cold=np.frombuffer(self.cold, dtype=np.bool_),
             trigger=np.frombuffer(self.trigger, dtype=np.bool_),
-            waited_us=np.array(self.waited, dtype=np.int64),
+            waited_us=np.frombuffer(self.waited, dtype=np.int64),
             rejected=np.frombuffer(self.rejected, dtype=np.bool_),
             workers=self.fleet.lives(self.end_us),
         )
@@ -125,15 +133,14 @@ class _Loop:
         self.served[request] = True
         self.in_progress += 1
         self.fleet.assign(worker, now)
-        heappush(self.events, (begins + self.service[request], DONE, worker, request))
+        heappush(self.events, (begins + self.service[request], DONE, worker))
 
-    def _drain(self, now: int) -> None:
-        while self.queue and (worker := self.fleet.take()) is not None:
-            self._serve(self.queue.popleft(), worker, now)
-
-    def _rested(self, worker: int, now: int) -> None:
+    def _freed(self, worker: int, now: int) -> None:
+        """Serves the queue with what became free; a worker that rests after that may expire."""
+        while self.queue and (taker := self.fleet.take()) is not None:
+            self._serve(self.queue.popleft(), taker, now)
         if self.timeout is not None and self.fleet.workers[worker].idle_since == now:
-            heappush(self.events, (now + self.timeout, EXPIRY, worker, now))
+            self.expiring.append((now + self.timeout, EXPIRY, worker, now))
 
     def _may_start(self) -> bool:
         return self.limit is None or self.fleet.alive < self.limit
@@ -141,7 +148,7 @@ class _Loop:
     def _start(self, now: int, request: int | None) -> int:
         load_us = self.load_us if request is None else self.extra[request]
         worker = self.fleet.start(now, load_us=load_us, started_for=request)
-        heappush(self.events, (now + load_us, READY, worker, 0))
+        heappush(self.events, (now + load_us, READY, worker))
         if request is not None:
             self.trigger[request] = True
         return worker
@@ -159,7 +166,7 @@ class _Loop:
         elif isinstance(scaler, QueueDelay):
             wanted = 0 if self.fleet.alive else 1
             if not wanted:
-                heappush(self.events, (now + round(scaler.seconds * 1e6), SCALE, request, 0))
+                heappush(self.events, (now + round(scaler.seconds * 1e6), SCALE, request))
         else:
             assert isinstance(scaler, RequestCount)
             wanted = -(-(len(self.queue) + self.in_progress) // scaler.per_worker) - self.fleet.alive

@@ -119,6 +119,7 @@ def test_missing_service_times_are_imputed_and_said_and_aborted_requests_left_ou
     assert arrivals.service_ms.tolist() == [100, 100]
     assert arrivals.notes == ("1 of 2 requests have no service time: the median, 100 ms, stands in",)
     assert arrivals.known.tolist() == [True, False]
+    assert arrivals.throttled == 1
 
 
 def test_no_service_time_at_all_is_an_error_that_says_what_to_do():

@@ -90,6 +90,7 @@ def test_observed_bursts_leave_pings_out():
         days=1,
         cold=np.array([True, True, False]),
         known=np.ones(3, bool),
+        throttled=3,
     )
-    found = observed(log, throttled=3)
+    found = observed(log)
     assert (found.requests, found.peak_concurrent, found.cold_hits, found.throttled) == (2, 2, 1, 3)
