@@ -82,12 +82,13 @@ def collect(
     from_: Annotated[Optional[str], typer.Option("--from", metavar="DAY", help="First day of a span.")] = None,
     to: Annotated[Optional[str], typer.Option("--to", metavar="DAY", help="Last day of a span.")] = None,
     endpoint: EndpointName = None,
+    publish: Annotated[bool, typer.Option("--publish/--no-publish", help="Log to MLflow and refresh the report afterwards.")] = True,
     json: Json = False,
 ) -> None:
     """Collect; without days: every complete day that is missing, or inside the look-back."""
     from flows.commands import collect as command
 
-    command.run(config, day=day, from_day=from_, to_day=to, endpoint=endpoint, as_json=json)
+    command.run(config, day=day, from_day=from_, to_day=to, endpoint=endpoint, publish=publish, as_json=json)
 
 
 @app.command()
@@ -224,9 +225,15 @@ def calibrate(
 
 
 @app.command()
-def verify(config: Config = DEFAULT) -> None:
-    """Recompute everything from the raw bytes and check the hash chain. Not there yet."""
-    _later("verify", "the raw events are kept content-addressed already, so it will check trials collected today")
+def verify(
+    config: Config = DEFAULT,
+    quick: Annotated[bool, typer.Option("--quick", help="Bytes and chain only: recompute nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Recompute everything from the raw bytes and check the hash chain. Exit 1: something is not as it was left."""
+    from flows.commands import verify as command
+
+    raise typer.Exit(command.run(config, quick=quick, as_json=json))
 
 
 @prices_app.command("list")
@@ -251,11 +258,6 @@ def prices_check(
     from flows.commands import prices as command
 
     raise typer.Exit(command.check(config, book=book, as_json=json))
-
-
-def _later(command: str, why: str) -> None:
-    typer.echo(f"fortnight {command}: not built yet; {why}.", err=True)
-    raise typer.Exit(2)
 
 
 def main() -> None:

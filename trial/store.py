@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trial import chain, schema
-from trial.errors import StoreError
+from trial.errors import LedgerError, StoreError
 from trial.files import Files, sha256_of
 from trial.records import UsageBucket
 from trial.summary import DaySummary
@@ -82,7 +82,7 @@ class Store:
             version = data["version"]
             if version == VERSION:
                 return _manifest_from_json(data)
-        except (ValueError, KeyError, TypeError) as exc:
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError, LedgerError) as exc:
             raise StoreError(f"damaged manifest: {exc}", where=name, do="Collect the day again") from exc
         raise StoreError(f"written in format {version}, this Fortnight reads {VERSION}", where=name, do="Upgrade Fortnight")
 

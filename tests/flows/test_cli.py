@@ -33,7 +33,7 @@ def test_quick_commands_import_nothing_heavy(args, trial_folder):
         (("collect", "--day", "2026-11-02", "--from", "2026-11-02"), 2, "--day and --from/--to exclude each other"),
         (("collect", "--endpoint", "nobody"), 2, "no endpoint named 'nobody'. Known: rp"),
         (("status", "--config", "broken.toml"), 2, "broken.toml, line 3: unknown key `trial.tmezone`. Did you mean `timezone`?"),
-        (("verify",), 2, "not built yet"),
+        (("verify", "--config", "broken.toml"), 2, "broken.toml, line 3: unknown key `trial.tmezone`"),
         (("export", "--out", "x.xlsx"), 2, "--out ends in '.xlsx'"),
         (("nonsense",), 2, "No such command"),
     ],
