@@ -12,7 +12,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.tasks import exponential_backoff
 
-from flows import collecting, progress, results, telling, wiring
+from flows import collecting, progress, publishing, results, telling, wiring
 from flows.collecting import Pulled
 from trial import config
 from trial.errors import FortnightError, Transient
@@ -50,24 +50,38 @@ def compute(trial: Any, endpoint: Any, day: date, usage: Any, now: datetime) -> 
     collecting.compute_day(trial, endpoint, day, usage, now=now)
 
 
+@task(task_run_name="publish", cache_policy=NO_CACHE)
+def show(trial: Any, now: datetime) -> list[str]:
+    """MLflow and the report; what is collected stays collected where they fail, and the next run makes up for it."""
+    try:
+        publishing.publish(trial, now=now, pdf=False)
+    except FortnightError as exc:
+        log.error("not published: %s", exc)
+        return [f"publishing: {exc}"]
+    return []
+
+
 @flow(name="collect-day", validate_parameters=False)
-def collect_day(config_path: str, day: date, endpoint: str | None = None, now: datetime | None = None) -> list[str]:
+def collect_day(config_path: str, day: date, endpoint: str | None = None, now: datetime | None = None, publish: bool = True) -> list[str]:
     """One day of every endpoint (or one), whether or not it was collected before."""
-    return _collect(config_path, [day], endpoint, now)
+    return _collect(config_path, [day], endpoint, now, publish)
 
 
 @flow(name="collect-missing", validate_parameters=False)
 def collect_missing(
-    config_path: str, endpoint: str | None = None, now: datetime | None = None, days: list[date] | None = None
+    config_path: str, endpoint: str | None = None, now: datetime | None = None, days: list[date] | None = None, publish: bool = True
 ) -> list[str]:
     """
     Every complete day that is missing or young enough for late events, read off the store and never off the schedule,
     which loses runs across restarts.
 
+    Args:
+        publish: log the days to MLflow and write the report beside the store.
+
     Returns:
         one line per endpoint that failed; the others are collected all the same.
     """
-    return _collect(config_path, days, endpoint, now)
+    return _collect(config_path, days, endpoint, now, publish)
 
 
 @flow(name="close-trial", validate_parameters=False)
@@ -78,11 +92,7 @@ def close_trial(config_path: str, now: datetime | None = None) -> list[str]:
     calendar = trial.calendar
     if calendar.window(calendar.all_days()[-1]).end > at:
         return [f"the trial runs until {calendar.end}; nothing to close yet"]
-    failures = _collect(config_path, None, None, at)
-    from flows import publishing
-
-    publishing.publish(trial, now=at)
-    return failures
+    return _collect(config_path, None, None, at, publish=True)
 
 
 @flow(name="harvest-workers", validate_parameters=False)
@@ -109,7 +119,7 @@ def scheduled() -> datetime:
     return prefect.runtime.flow_run.scheduled_start_time or wiring.now()
 
 
-def _collect(config_path: str, days: list[date] | None, only: str | None, now: datetime | None) -> list[str]:
+def _collect(config_path: str, days: list[date] | None, only: str | None, now: datetime | None, publish: bool) -> list[str]:
     trial = config.load(Path(config_path))
     at = now or scheduled()
     store = Store.at(trial.store_url)
@@ -127,5 +137,7 @@ def _collect(config_path: str, days: list[date] | None, only: str | None, now: d
         except FortnightError as exc:
             failures.append(f"{endpoint.name}: {exc}")
             log.error("%s: %s", endpoint.name, exc)
+    if publish and any(plans.values()):
+        failures += show(trial, at)
     telling.tell(trial, store, failures=failures, now=at)
     return failures

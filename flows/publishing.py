@@ -24,11 +24,13 @@ def report(
     return result, write_report(result, config=trial, out=out or folder(trial), extras=extras, pdf=pdf)
 
 
-def publish(trial: Trial, *, now: datetime, planted: Mapping[str, Mapping[str, Any]] | None = None) -> tuple[TrialResult, ReportFiles]:
+def publish(
+    trial: Trial, *, now: datetime, planted: Mapping[str, Mapping[str, Any]] | None = None, pdf: bool = True
+) -> tuple[TrialResult, ReportFiles]:
     """The report and the MLflow runs; both may be made again at any time and then replace what they were."""
     from reports.tracking import log_trial
 
-    result, files = report(trial, now=now, planted=planted)
+    result, files = report(trial, now=now, planted=planted, pdf=pdf)
     log_trial(result, config=trial, tracking_uri=trial.tracking_uri, artifacts=[files.html, files.json, *files.figures])
     return result, files
 

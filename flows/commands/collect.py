@@ -11,7 +11,9 @@ from trial.config import Trial
 from trial.errors import ConfigError, SourceError
 
 
-def run(path: Path, *, day: str | None, from_day: str | None, to_day: str | None, endpoint: str | None, as_json: bool) -> None:
+def run(
+    path: Path, *, day: str | None, from_day: str | None, to_day: str | None, endpoint: str | None, publish: bool, as_json: bool
+) -> None:
     trial = config.load(path)
     days = _days(trial, day, from_day, to_day)
     if endpoint:
@@ -21,7 +23,7 @@ def run(path: Path, *, day: str | None, from_day: str | None, to_day: str | None
     from flows.daily import collect_missing
 
     with bar() as showing, progress.showing(showing):
-        failures = collect_missing(str(path.resolve()), endpoint=endpoint, days=days)
+        failures = collect_missing(str(path.resolve()), endpoint=endpoint, days=days, publish=publish)
     if as_json:
         from flows.commands import status
         from trial.store import Store

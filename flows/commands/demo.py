@@ -95,7 +95,7 @@ def _collect(world: World, trial: Trial, path: Path) -> None:
     with bar() as showing, progress.showing(showing), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         for now in looks:
             world.set_now(now)
-            failures = collect_missing(str(path.resolve()), now=now, days=_young(trial, now) if now is looks[-1] else None)
+            failures = collect_missing(str(path.resolve()), now=now, days=_young(trial, now) if now is looks[-1] else None, publish=False)
             if failures:
                 raise SourceError(failures[0])
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 def collect(folder, **kwargs):
     from flows.daily import collect_missing
 
-    return collect_missing(str(folder / "trial.toml"), **{"now": NOW, **kwargs})
+    return collect_missing(str(folder / "trial.toml"), **{"now": NOW, "publish": False, **kwargs})
 
 
 def store_of(folder):
@@ -73,6 +73,23 @@ def test_late_and_duplicate_lines_end_in_the_same_days_as_lines_in_time(trial_fo
     # Twenty lines came a second time, less those that were among the late ones and so only came once before.
     assert sum(duplicates) == len(lines) - len(late) + len(extra) - len(lines)
     assert sum(s.requests for s in summaries(trial_folder)) == len(lines)
+
+
+def test_a_collection_logs_to_mlflow_and_refreshes_the_report(trial_folder, snapshot):
+    from mlflow import MlflowClient
+
+    assert collect(trial_folder, publish=True) == []
+    data = trial_folder / "fortnight-data"
+    before = {k: v for k, v in snapshot(data).items() if "mlflow" not in k}
+    assert "rp" in (data / "report" / "report.html").read_text()
+    client = MlflowClient(config.load(trial_folder / "trial.toml").tracking_uri)
+    (experiment,) = [e for e in client.search_experiments() if e.name != "Default"]
+    (run,) = client.search_runs([experiment.experiment_id], "tags.`kind` = 'endpoint'")
+    history = client.get_metric_history(run.info.run_id, "requests")
+    assert [(m.step, m.value) for m in history] == [(n, s.requests) for n, s in enumerate(summaries(trial_folder), start=1)]
+    collect(trial_folder, publish=True)
+    assert {k: v for k, v in snapshot(data).items() if "mlflow" not in k} == before
+    assert client.get_metric_history(run.info.run_id, "requests") == history
 
 
 def test_only_due_days_are_read_again(trial_folder):
