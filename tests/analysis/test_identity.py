@@ -85,6 +85,18 @@ def test_no_flag_differs_on_bursty_traffic_over_many_chunks(floor):
         assert 0 < looped.sum() < len(looped)
 
 
+def test_no_flag_differs_where_a_chunk_lasts_minutes():
+    rng = np.random.default_rng(6)
+    arrival = np.sort(rng.integers(0, 600_000, 20_000))  # 33 a second, and then a silence of an hour
+    arrival[15_000:] += 3_600_000
+    service = rng.exponential(900, 20_000)
+    ages = replay_identity.ages(arrival, service)
+    for timeout_s in (0.1, 1, 5):
+        looped = replay(arrival, service, Policy(idle_timeout_s=timeout_s)).cold
+        assert (ages.cold(idle_timeout_s=timeout_s) == looped).all()
+        assert 30 < looped.sum() < len(looped)
+
+
 def test_sweep_gives_the_cold_hits_and_idle_seconds_of_the_event_loop():
     arrival, service = bursty(5, 4_000)
     for row in replay_identity.sweep(replay_identity.ages(arrival, service), idle_timeouts_s=[5, 60, 600], floors=[0, 1, 3]):
