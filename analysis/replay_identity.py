@@ -15,7 +15,7 @@ completion. No heap, no stack, no worker: an independent check of the event loop
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -79,7 +79,9 @@ def ages_us(arrival: Ints, service: Ints) -> Ages:
         running, ends = ends[ahead], np.delete(ends, ahead)
         # The lowest bit tells arrivals (1) from completions (0) and lets completions of the same microsecond go first. Where the chunk
         # is shorter than half an hour, half as many bits are sorted in half the time.
-        keys = np.concatenate([(ends - origin) << 1, (part - origin) << 1 | 1]).astype(np.uint32 if now - origin < 1 << 31 else np.int64)
+        keys: npt.NDArray[Any] = np.concatenate([(ends - origin) << 1, (part - origin) << 1 | 1]).astype(
+            np.uint32 if now - origin < 1 << 31 else np.int64
+        )
         keys.sort()
         arrives = (keys & 1).astype(np.bool_)
         up, down = np.flatnonzero(arrives), np.flatnonzero(~arrives)
