@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
+import os
 import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -409,11 +419,54 @@ def extras() -> ReportExtras:
 
 
 @pytest.fixture(scope="session")
+def mlflow_server() -> Callable[[Path, str], AbstractContextManager[str]]:
+    """Starts a real MLflow server in a folder over a backend store; gives its address, and ends all its processes."""
+    return _mlflow_server
+
+
+@contextmanager
+def _mlflow_server(folder: Path, backend: str) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    base, log = f"http://127.0.0.1:{port}", folder / "server.log"
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        backend,
+        "--artifacts-destination",
+        str(folder / "artifacts"),
+    ]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with log.open("wb") as out:
+        server = subprocess.Popen(command, cwd=folder, env={**os.environ, **quiet}, stdout=out, stderr=out, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                with urlopen(f"{base}/health", timeout=2):
+                    break
+            except OSError:
+                if server.poll() is not None or time.monotonic() > deadline:
+                    pytest.fail(f"the MLflow server does not answer: {log.read_text()[-2000:]}")
+                time.sleep(0.3)
+        yield base
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait(15)
+
+
+@pytest.fixture(scope="session")
 def chromium() -> str:
     """Where a Chromium is installed; a machine without one skips, except in CI."""
-    import os
-    import shutil
-
     found = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
     if found is None:
         if os.environ.get("CI"):
@@ -425,8 +478,6 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where screenshots go: a folder of the tests' own, or the one FORTNIGHT_PICTURES names."""
-    import os
-
     named = os.environ.get("FORTNIGHT_PICTURES")
     if named is None:
         return tmp_path_factory.mktemp("pictures")

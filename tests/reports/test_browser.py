@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
@@ -128,44 +121,12 @@ def test_it_reads_on_a_telephone(browser, report: Path, pictures: Path) -> None:
 
 @pytest.fixture(scope="module")
 def served(
-    result: TrialResult, config: Trial, report: Path, tmp_path_factory: pytest.TempPathFactory, chromium: str
+    result: TrialResult, config: Trial, report: Path, tmp_path_factory: pytest.TempPathFactory, chromium: str, mlflow_server: Callable
 ) -> Iterator[tuple[str, TrackingSummary]]:
-    """A real MLflow server on a free port with the trial logged through it; ended with all its processes."""
+    """A real MLflow server with the trial logged through it."""
     folder = tmp_path_factory.mktemp("mlflow")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    base = f"http://127.0.0.1:{port}"
-    log = folder / "server.log"
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
-    command += ["--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "DO_NOT_TRACK": "true"}
-    with log.open("wb") as out:
-        server = subprocess.Popen(command, cwd=folder, env={**os.environ, **quiet}, stdout=out, stderr=out, start_new_session=True)
-    try:
-        _await(base, server, log)
+    with mlflow_server(folder, f"sqlite:///{folder}/mlflow.db") as base:
         yield base, log_trial(result, config=config, tracking_uri=base, artifacts=[report])
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        try:
-            server.wait(15)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait(15)
-
-
-def _await(base: str, server: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            pytest.fail(f"the MLflow server ended at once: {log.read_text()[-2000:]}")
-        try:
-            with urlopen(f"{base}/health", timeout=2) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.3)
-    pytest.fail(f"no answer from the MLflow server: {log.read_text()[-2000:]}")
 
 
 @pytest.fixture
