@@ -85,8 +85,9 @@ class Summariser:
         if counted.num_rows == 0:
             return
         started = counted["started_at"].cast(pa.int64()).to_numpy()
-        index = int(started.argmin())
-        first = (int(started[index]), bool(masks["cold_hits"][index]))
+        # Of several that start at once a warm one stands, in one batch as across batches.
+        earliest = started == started.min()
+        first = (int(started.min()), bool(masks["cold_hits"][earliest].all()))
         self._first = first if self._first is None else min(self._first, first)
 
     def _sketch(self, counted: pa.Table) -> None:

@@ -29,6 +29,10 @@ class Collector(Protocol):
 
     fetch and fetch_usage are impure and thin (paging, quotas, retries; SDK errors mapped into trial.errors, `from exc`);
     parse and assemble are pure: they see no client, clock, file or SDK.
+
+    A package may also offer parse_batch(events, endpoint), which gives what parse gives one by one, faster; and
+    STREAMS_APART = True where assembling one stream's facts needs no other stream's: then a day can be computed in parts,
+    and of the day before only the streams that go on are read.
     """
 
     SOURCES: tuple[str, ...]

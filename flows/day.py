@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import heapq
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
 from analysis.summary import Summariser
-from collectors.protocol import Collector, Fact
+from collectors.protocol import Collector
 from expectations import invocations as expect_invocations
 from expectations.result import SuiteResult, add
-from flows.pull import TAIL
-from trial import raw, schema
+from flows.reading import Reader, text_of
+from trial import schema
 from trial.calendar import Calendar
-from trial.ledger import Ledger, Tally
-from trial.records import Ignored, Incomplete, Instance, Invocation, RawEvent, Rejected, UsageBucket
+from trial.records import Incomplete, Instance, Invocation, UsageBucket
 from trial.store import DayWriter, Store
 from trial.summary import DaySummary
 
 BATCH = 50_000
-REJECTED_BATCH = 1000
+# Their raw text costs another look at the raw store, so it is fetched for many at once.
+QUARANTINE_BATCH = 20_000
 RAW_TEXT_LINES = 20
 RAW_TEXT_CHARS = 16_000
+_WORD = re.compile(r"[\w-]+")
 
 
 def process(
@@ -58,20 +59,22 @@ def process(
     results: list[SuiteResult] = []
     with store.day_writer(endpoint.name, day) as writer:
         counts = _Counts()
-        reader = _Reader(store, collector, endpoint, day, calendar, on_rejected=lambda rows: writer.add("quarantine", rows))
+        reader = Reader(store, collector, endpoint, day, calendar, on_rejected=lambda rows: writer.add("quarantine", rows))
+        quarantine = _Quarantine(writer, reader)
         for rows in _batches(_of_day(collector.assemble(reader.facts(), endpoint, calendar), day, calendar, counts)):
             table = schema.invocations_table(rows)
             result = check(table)
             results.append(result)
-            kept = _quarantine(table, result, writer, reader, counts)
+            kept = quarantine.sift(table, result)
             writer.add("invocations", kept)
             summariser.add(kept)
+        quarantine.flush()
         writer.add("instances", schema.instances_table(counts.instances))
         reader.flush_rejected()
         summary = summariser.close(
             ledgers=reader.ledgers(),
             incomplete=counts.incomplete,
-            quarantined=counts.quarantined,
+            quarantined=quarantine.count,
             other_requests=reader.ignored(collector.COUNTED_BY_PROVIDER),
             provider_requests=_provider_requests(usage),
         )
@@ -83,74 +86,7 @@ def process(
 @dataclass(slots=True)
 class _Counts:
     incomplete: int = 0
-    quarantined: int = 0
     instances: list[Instance] = field(default_factory=list)
-
-
-class _Reader:
-    """Reads the day with its neighbours and keeps the day's account while facts stream through."""
-
-    def __init__(
-        self, store: Store, collector: Collector, endpoint: Any, day: date, calendar: Calendar, *, on_rejected: Callable[[pa.Table], None]
-    ) -> None:
-        self._on_rejected = on_rejected
-        self._store, self._collector, self._endpoint, self._day, self._calendar = store, collector, endpoint, day, calendar
-        self._window = calendar.window(day)
-        self._tallies = {source: self._tally(source) for source in collector.SOURCES}
-        self._rejected: list[tuple[RawEvent, Rejected]] = []
-
-    def names(self) -> list[str]:
-        return [n for day in self._days() for n in raw.names(self._store.files, endpoint=self._endpoint.name, day=day)]
-
-    def ledgers(self) -> list[Ledger]:
-        return [self._tallies[source].close() for source in sorted(self._tallies)]
-
-    def ignored(self, reasons: frozenset[str]) -> int:
-        return sum(tally.ignored[reason] for tally in self._tallies.values() for reason in reasons)
-
-    def facts(self) -> Iterator[Fact]:
-        for event in self.events():
-            outcome = self._collector.parse(event, self._endpoint)
-            if event.at in self._window:
-                self._account(event, outcome)
-            if not isinstance(outcome, (Ignored, Rejected)):
-                yield outcome
-
-    def events(self) -> Iterator[RawEvent]:
-        """The day before, the day and the hour after, of all sources, in order of (at, stream, event_id)."""
-        for day in self._days():
-            sources = sorted(
-                {n.split("source=", 1)[1].split("/", 1)[0] for n in raw.names(self._store.files, endpoint=self._endpoint.name, day=day)}
-            )
-            streams = [raw.read(self._store.files, endpoint=self._endpoint.name, day=day, source=source) for source in sources]
-            for event in heapq.merge(*streams, key=lambda e: (e.at, e.stream, e.event_id)):
-                if event.at >= self._window.end + TAIL:
-                    return
-                yield event
-
-    def flush_rejected(self) -> None:
-        self._on_rejected(_rejected_table(self._rejected, self._endpoint, self._day))
-        self._rejected.clear()
-
-    def _days(self) -> list[date]:
-        return [self._day + timedelta(days=n) for n in (-1, 0, 1)]
-
-    def _tally(self, source: str) -> Tally:
-        return Tally(endpoint=self._endpoint.name, day=self._day, source=source)
-
-    def _account(self, event: RawEvent, outcome: Fact | Ignored | Rejected) -> None:
-        tally = self._tallies.setdefault(event.source, self._tally(event.source))
-        tally.add_copies(event.copies)
-        match outcome:
-            case Ignored():
-                tally.ignored[outcome.reason] += 1
-            case Rejected():
-                tally.rejected[outcome.reason] += 1
-                self._rejected.append((event, outcome))
-                if len(self._rejected) >= REJECTED_BATCH:
-                    self.flush_rejected()
-            case _:
-                tally.used[outcome.kind] += 1
 
 
 def _of_day(rows: Iterable[Invocation | Incomplete | Instance], day: date, calendar: Calendar, counts: _Counts) -> Iterator[Invocation]:
@@ -172,55 +108,47 @@ def _batches(rows: Iterator[Invocation]) -> Iterator[list[Invocation]]:
         yield batch
 
 
-def _quarantine(table: pa.Table, result: SuiteResult, writer: DayWriter, reader: _Reader, counts: _Counts) -> pa.Table:
-    """Moves the rows that break a critical rule to quarantine, with the rules' names and their raw text; returns the rest."""
-    if not result.broken_rows:
-        return table
-    broken = sorted(result.broken_rows)
-    bad = table.take(broken)
-    texts = _raw_texts(reader, [r for r in bad["request_id"].to_pylist() if r])
-    columns = list(bad.columns)
-    columns.append(pa.array([list(result.broken_rows[i]) for i in broken], type=pa.list_(pa.string())))
-    columns.append(pa.array([texts.get(r) for r in bad["request_id"].to_pylist()], type=pa.string()))
-    writer.add("quarantine", pa.Table.from_arrays(columns, schema=schema.QUARANTINE))
-    counts.quarantined += len(broken)
-    return table.filter(pa.array([i not in result.broken_rows for i in range(table.num_rows)], type=pa.bool_()))
+class _Quarantine:
+    """Takes the rows that break a critical rule, with the rules' names and their raw text."""
+
+    def __init__(self, writer: DayWriter, reader: Reader) -> None:
+        self._writer, self._reader = writer, reader
+        self._waiting: list[tuple[pa.Table, list[list[str]]]] = []
+        self.count = 0
+
+    def sift(self, table: pa.Table, result: SuiteResult) -> pa.Table:
+        """The rows that break no critical rule; the others are kept back."""
+        if not result.broken_rows:
+            return table
+        broken = sorted(result.broken_rows)
+        self._waiting.append((table.take(broken), [list(result.broken_rows[i]) for i in broken]))
+        self.count += len(broken)
+        if sum(rows.num_rows for rows, _ in self._waiting) >= QUARANTINE_BATCH:
+            self.flush()
+        keep = set(range(table.num_rows)) - set(broken)
+        return table.take(sorted(keep))
+
+    def flush(self) -> None:
+        texts = _raw_texts(self._reader, {r for rows, _ in self._waiting for r in rows["request_id"].to_pylist() if r})
+        for rows, rules in self._waiting:
+            columns = list(rows.columns)
+            columns.append(pa.array(rules, type=pa.list_(pa.string())))
+            columns.append(pa.array([texts.get(r) for r in rows["request_id"].to_pylist()], type=pa.string()))
+            self._writer.add("quarantine", pa.Table.from_arrays(columns, schema=schema.QUARANTINE))
+        self._waiting.clear()
 
 
-def _raw_texts(reader: _Reader, request_ids: list[str]) -> dict[str, str]:
-    """The raw lines that name a request, joined; a second look at the raw store, paid only when something is broken."""
-    wanted = set(request_ids)
+def _raw_texts(reader: Reader, wanted: set[str]) -> dict[str, str]:
+    """The raw lines that name a request, joined."""
+    words = {request_id for request_id in wanted if _WORD.fullmatch(request_id)}
+    odd = wanted - words
     found: dict[str, list[str]] = {}
     for event in reader.events() if wanted else ():
-        text = _text(event)
-        for request_id in wanted:
-            if request_id in text and len(found.setdefault(request_id, [])) < RAW_TEXT_LINES:
+        text = text_of(event)
+        for request_id in [*(words.intersection(_WORD.findall(text))), *(o for o in odd if o in text)]:
+            if len(found.setdefault(request_id, [])) < RAW_TEXT_LINES:
                 found[request_id].append(text)
     return {request_id: "\n".join(lines)[:RAW_TEXT_CHARS] for request_id, lines in found.items()}
-
-
-def _rejected_table(rejected: list[tuple[RawEvent, Rejected]], endpoint: Any, day: date) -> pa.Table:
-    rows = [
-        {
-            "platform": endpoint.platform,
-            "endpoint": endpoint.name,
-            "day": day,
-            "started_at": event.at,
-            "instance_id": event.stream,
-            "rules": [f"rejected: {outcome.reason}" + (f" ({outcome.detail})" if outcome.detail else "")],
-            "raw": _text(event),
-        }
-        for event, outcome in rejected
-    ]
-    return pa.Table.from_pylist(rows, schema=schema.QUARANTINE)
-
-
-def _text(event: RawEvent) -> str:
-    import json
-
-    text = event.payload if isinstance(event.payload, str) else json.dumps(event.payload, sort_keys=True, default=str)
-    # Arrow strings are UTF-8, and a log line may hold lone surrogates.
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _provider_requests(usage: tuple[UsageBucket, ...]) -> int | None:

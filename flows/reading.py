@@ -1,0 +1,172 @@
+"""A day's raw events with their neighbours', parsed, and the day's account kept while they stream through."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, timedelta
+from itertools import chain, islice
+from operator import attrgetter
+from typing import Any
+
+import pyarrow as pa
+
+from collectors.protocol import Collector, Fact
+from flows.pull import TAIL
+from trial import raw, schema
+from trial.calendar import Calendar
+from trial.ledger import Ledger, Tally
+from trial.records import Ignored, RawEvent, Rejected
+from trial.store import Store
+
+BATCH = 4096
+REJECTED_BATCH = 1000
+
+_ORDER = attrgetter("at", "stream", "event_id")
+_KIND = attrgetter("kind")
+
+
+class Reader:
+    """
+    Reads the day before, the day and the hour after.
+
+    Args:
+        on_rejected: takes the events that were rejected, as rows of trial.schema.QUARANTINE.
+    """
+
+    def __init__(
+        self, store: Store, collector: Collector, endpoint: Any, day: date, calendar: Calendar, *, on_rejected: Callable[[pa.Table], None]
+    ) -> None:
+        self._on_rejected = on_rejected
+        self._files, self._collector, self._endpoint, self._day = store.files, collector, endpoint, day
+        self._window = calendar.window(day)
+        self._tallies = {source: self._tally(source) for source in collector.SOURCES}
+        self._rejected: list[tuple[RawEvent, Rejected]] = []
+        self._parse = getattr(collector, "parse_batch", None) or self._one_by_one
+        self._names: dict[date, list[str]] = {}
+
+    def names(self) -> list[str]:
+        return [n for day in self._days() for n in self._names_of(day)]
+
+    def ledgers(self) -> list[Ledger]:
+        return [self._tallies[source].close() for source in sorted(self._tallies)]
+
+    def ignored(self, reasons: frozenset[str]) -> int:
+        return sum(tally.ignored[reason] for tally in self._tallies.values() for reason in reasons)
+
+    def facts(self) -> Iterator[Fact]:
+        """
+        The facts of everything that bears on the day, which alone is accounted for.
+
+        Where streams stand apart, those of the day before that have ended are passed over: they say nothing of this day.
+        """
+        for batch in self._batches(streams=self._going_on() if getattr(self._collector, "STREAMS_APART", False) else None):
+            outcomes = self._parse(batch, self._endpoint)
+            if batch[0].at in self._window and batch[-1].at in self._window:
+                self._account(batch, outcomes)
+            elif batch[-1].at >= self._window.start and batch[0].at < self._window.end:
+                inside = [i for i, event in enumerate(batch) if event.at in self._window]
+                self._account([batch[i] for i in inside], [outcomes[i] for i in inside])
+            yield from [o for o in outcomes if type(o) is not Ignored and type(o) is not Rejected]
+
+    def events(self) -> Iterator[RawEvent]:
+        """All events of these days, of all sources, in order of (at, stream, event_id)."""
+        return chain.from_iterable(self._batches(streams=None))
+
+    def flush_rejected(self) -> None:
+        self._on_rejected(_rejected_table(self._rejected, self._endpoint, self._day))
+        self._rejected.clear()
+
+    def _batches(self, *, streams: set[str] | None) -> Iterator[list[RawEvent]]:
+        end = self._window.end + TAIL
+        for day in self._days():
+            kept = streams if day < self._day else None
+            sources = [
+                raw.read_batches(self._files, endpoint=self._endpoint.name, day=day, source=source, streams=kept)
+                for source in self._sources(day)
+            ]
+            for batch in sources[0] if len(sources) == 1 else _merged(sources):
+                if batch[-1].at < end:
+                    yield batch
+                    continue
+                last = [event for event in batch if event.at < end]
+                if last:
+                    yield last
+                return
+
+    def _going_on(self) -> set[str]:
+        end = self._window.end + TAIL
+        return {
+            stream
+            for day in self._days()[1:]
+            for source in self._sources(day)
+            for stream in raw.streams_of(self._files, endpoint=self._endpoint.name, day=day, source=source, before=end)
+        }
+
+    def _one_by_one(self, batch: list[RawEvent], endpoint: Any) -> list[Any]:
+        return [self._collector.parse(event, endpoint) for event in batch]
+
+    def _days(self) -> list[date]:
+        return [self._day + timedelta(days=n) for n in (-1, 0, 1)]
+
+    def _names_of(self, day: date) -> list[str]:
+        if day not in self._names:
+            self._names[day] = raw.names(self._files, endpoint=self._endpoint.name, day=day)
+        return self._names[day]
+
+    def _sources(self, day: date) -> list[str]:
+        return sorted({n.split("source=", 1)[1].split("/", 1)[0] for n in self._names_of(day)})
+
+    def _tally(self, source: str) -> Tally:
+        return Tally(endpoint=self._endpoint.name, day=self._day, source=source)
+
+    def _account(self, batch: list[RawEvent], outcomes: list[Any]) -> None:
+        for source in {event.source for event in batch}:
+            tally = self._tallies.setdefault(source, self._tally(source))
+            mine = [(event, outcome) for event, outcome in zip(batch, outcomes, strict=True) if event.source == source]
+            read = sum([event.copies for event, _ in mine])
+            tally.read += read
+            tally.duplicate += read - len(mine)
+            facts = [outcome for _, outcome in mine if type(outcome) is not Ignored and type(outcome) is not Rejected]
+            tally.used.update(map(_KIND, facts))
+            if len(facts) == len(mine):
+                continue
+            for event, outcome in mine:
+                if type(outcome) is Ignored:
+                    tally.ignored[outcome.reason] += 1
+                elif type(outcome) is Rejected:
+                    tally.rejected[outcome.reason] += 1
+                    self._rejected.append((event, outcome))
+                    if len(self._rejected) >= REJECTED_BATCH:
+                        self.flush_rejected()
+
+
+def _merged(sources: list[Iterator[list[RawEvent]]]) -> Iterator[list[RawEvent]]:
+    events = heapq.merge(*(chain.from_iterable(batches) for batches in sources), key=_ORDER)
+    while batch := list(islice(events, BATCH)):
+        yield batch
+
+
+def _rejected_table(rejected: Iterable[tuple[RawEvent, Rejected]], endpoint: Any, day: date) -> pa.Table:
+    rows = [
+        {
+            "platform": endpoint.platform,
+            "endpoint": endpoint.name,
+            "day": day,
+            "started_at": event.at,
+            "instance_id": event.stream,
+            "rules": [f"rejected: {outcome.reason}" + (f" ({outcome.detail})" if outcome.detail else "")],
+            "raw": text_of(event),
+        }
+        for event, outcome in rejected
+    ]
+    return pa.Table.from_pylist(rows, schema=schema.QUARANTINE)
+
+
+def text_of(event: RawEvent) -> str:
+    """An event's payload as text that Arrow can hold."""
+    import json
+
+    text = event.payload if isinstance(event.payload, str) else json.dumps(event.payload, sort_keys=True, default=str)
+    # Arrow strings are UTF-8, and a log line may hold lone surrogates.
+    return text.encode("utf-8", "backslashreplace").decode()
