@@ -52,7 +52,7 @@ def test_sums_by_five_minutes_of_what_the_service_counted():
         (DAY.start + FIVE, DAY.start + 2 * FIVE, 2, 1, None),
     ]
     assert buckets[0].source == "cloudwatch-metrics"
-    assert meter.calls == 1
+    assert (meter.calls, meter.metrics) == (1, 4)
 
 
 def test_pages_go_on_and_absent_points_are_not_zeros():
