@@ -13,6 +13,8 @@ from reports import format as say
 from trial.config import Trial
 from trial.results import EndpointResult, TrialResult, WhatIf
 
+RESIDUAL_POINTS = 3.0  # a replay further than this from the observed rate is no ground to choose a setting on
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
@@ -55,9 +57,9 @@ def cheapest(result: TrialResult, config: Trial) -> list[Said]:
     for e in result.endpoints:
         if e.cheapest is not None:
             over = f", {say.percent(e.cheapest.over_slo)} over the SLO" if e.cheapest.over_slo is not None else ""
-            said.append(Said(about=e.endpoint, text=f"{e.cheapest.name}, {say.usd(e.cheapest.usd_per_day)} a day{over}."))
+            said.append(Said(about=e.endpoint, text=f"{e.cheapest.name}, {say.usd(e.cheapest.usd_per_day)} a day{over}.{_doubt(e)}"))
         elif e.whatifs:
-            said.append(Said(about=e.endpoint, text=f"no setting replayed meets it ({slo})."))
+            said.append(Said(about=e.endpoint, text=f"no setting replayed meets it ({slo}).{_doubt(e)}"))
         else:
             said.append(Said(about=e.endpoint, text="no settings were replayed, so none can be named."))
     return said
@@ -122,7 +124,7 @@ def turning_points(result: TrialResult, *, break_even: Sequence[BreakEven] = ())
         verdict, parts = e.verdict, []
         if not e.days or not verdict.requests:
             continue
-        limit = math.floor(verdict.threshold * verdict.requests)
+        limit = _most_under(verdict.threshold, verdict.requests)
         apart = verdict.cold_hits - limit
         if apart > 0:
             parts.append(f"{say.plural(apart, 'cold hit')} fewer of {say.count(verdict.cold_hits)} would put it under the threshold")
@@ -139,6 +141,12 @@ def turning_points(result: TrialResult, *, break_even: Sequence[BreakEven] = ())
     return said
 
 
+def _most_under(threshold: float, requests: int) -> int:
+    """The most cold hits whose rate is not above the threshold, as the rule compares it: 29 of 100 is not above 0.29."""
+    near = math.floor(threshold * requests)
+    return max(n for n in (near - 1, near, near + 1) if n / requests <= threshold)
+
+
 def _turning_price(factor: float | None, option: str) -> list[str]:
     if factor is None:
         return []
@@ -152,6 +160,14 @@ def _interval(e: EndpointResult, config: Trial) -> str:
     side = "wholly above" if low > limit else "wholly below" if high < limit else "on both sides of"
     level = say.set_share(config.trial.confidence)
     return f"The {level} interval of the long-run rate is {say.percent_range(low, high)}, {side} {say.set_share(limit)}."
+
+
+def _doubt(e: EndpointResult) -> str:
+    """What a reader must know of a replay that misses what was observed."""
+    off = next((w.residual_points for w in e.whatifs if w.name == AS_IT_IS), None)
+    if off is None or abs(off) <= RESIDUAL_POINTS:
+        return ""
+    return f" Doubtful: the replay misses the observed cold-hit rate by {abs(off):.1f} points."
 
 
 def _setting(of: WhatIf) -> str:
