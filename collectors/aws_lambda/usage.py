@@ -84,7 +84,6 @@ def _points(clients: Any, function: str, window: Window, period_s: int, *, meter
         page = clients.metrics.get_metric_data(**arguments)
         meter.calls += 1 + page.get("ResponseMetadata", {}).get("RetryAttempts", 0)
         meter.metrics += len(_METRICS)
-        meter.metrics += len(_METRICS)
         for result in page.get("MetricDataResults", ()):
             if result.get("StatusCode") in ("InternalError", "Forbidden"):
                 raise Unreachable(f"no data for {result.get('Id')}: {result['StatusCode']}", where=where, do="Collect again later")
