@@ -150,7 +150,7 @@ def from_invocations(table: pa.Table, *, window: Window | None = None) -> Arriva
     Raises:
         ConfigError: no request, or no service time at all.
     """
-    table = table.filter(pc.not_equal(table["status"], "aborted")).sort_by("started_at")
+    table = _by_arrival(table.filter(pc.not_equal(table["status"], "aborted")))
     if not table.num_rows:
         raise ConfigError("there are no invocations to replay", do="Run `fortnight collect` first")
     at_us = table["started_at"].cast(pa.int64()).to_numpy()
@@ -181,6 +181,19 @@ def from_invocations(table: pa.Table, *, window: Window | None = None) -> Arriva
         throttled=pc.sum(pc.equal(table["status"], "throttled")).as_py() or 0,
         notes=tuple(notes),
     )
+
+
+def _by_arrival(table: pa.Table) -> pa.Table:
+    """
+    Sorted by when each request came.
+
+    RunPod's handler lines tell when the handler began; without a job object, a request that waited for a start came that much
+    earlier. The container's own boot, before the handler's process, stays unknown.
+    """
+    early = pc.and_(pc.equal(table["platform"], "runpod"), pc.and_(pc.is_null(table["queue_ms"]), pc.is_valid(table["init_ms"])))
+    before_us = np.where(early.to_numpy(zero_copy_only=False), np.rint(np.nan_to_num(_floats(table, "init_ms")) * 1000), 0)
+    at = pa.array(table["started_at"].cast(pa.int64()).to_numpy() - before_us.astype(np.int64)).cast(table.schema.field("started_at").type)
+    return table.set_column(table.schema.get_field_index("started_at"), "started_at", at).sort_by("started_at")
 
 
 def _coldness(table: pa.Table) -> tuple[Flags, Flags, Flags]:

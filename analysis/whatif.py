@@ -95,7 +95,9 @@ def what_if(
         notes.append(calibration.idle_timeout.sentence())
     warm_late = _late_even_warm(arrivals, slo_ms)
     if warm_late > noticed_share:
-        notes.append(f"{warm_late:.1%} of requests take longer than {slo_ms:g} ms on a ready worker: no setting here can meet the SLO")
+        notes.append(
+            f"{warm_late:.1%} of requests take longer than {slo_ms:g} ms on a ready worker: only a faster instance can meet the SLO"
+        )
     settings = standard_settings(calibration.policy, dedicated=dedicated, ping_service_ms=_ping_service(arrivals))
     rows = []
     for setting in settings:

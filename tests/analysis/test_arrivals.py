@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -143,6 +144,19 @@ def test_what_counts_as_a_cold_hit_is_what_the_rate_counts():
     assert arrivals.known.tolist() == [True, True, False, False, True, True]
     assert arrivals.telling.tolist() == [True, False, False, False, True, True]
     assert arrivals.observed_rate == pytest.approx(1 / 3)
+
+
+def test_a_runpod_line_without_its_job_tells_when_the_handler_began():
+    rows = [
+        request(10, cold="cold", waited=True, init_ms=4000.0, latency_ms=4100.0),  # came at 6 s
+        request(8),
+        request(20, cold="cold", waited=True, init_ms=4000.0, queue_ms=5000.0, latency_ms=5100.0),  # a job object knew: came at 20 s
+    ]
+    arrivals = from_invocations(invocations_table(rows))
+    assert arrivals.arrival_ms.tolist() == [0, 2000, 14_000]
+    assert arrivals.cold_extra_ms[[0, 2]].tolist() == [4000, 5000]
+    elsewhere = from_invocations(invocations_table([replace(row, platform="aws-lambda") for row in rows]))
+    assert elsewhere.arrival_ms.tolist() == [0, 2000, 12_000]
 
 
 def test_days_and_horizon_are_the_trials():

@@ -167,10 +167,10 @@ def test_a_slower_dedicated_gpu_is_slower_in_the_replay():
     assert rows[-1].over_slo > 0.5 > rows[-2].over_slo
 
 
-def test_no_setting_can_meet_an_slo_below_the_warm_time():
+def test_an_slo_below_the_warm_time_is_said_to_need_a_faster_instance():
     table = what_if(planted(Policy(idle_timeout_s=TIMEOUT_S)), LAMBDA, slo_ms=100)
     assert table.cheapest is None
-    assert any("no setting here can meet the SLO" in note for note in table.notes)
+    assert any("only a faster instance can meet the SLO" in note for note in table.notes)
 
 
 def test_without_a_measured_cold_start_one_must_be_given():
