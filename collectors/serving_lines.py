@@ -64,6 +64,14 @@ def read_serving_line(text: str) -> ServingLine | Ignored | None:
     return None
 
 
+def is_serving_line(text: str) -> bool:
+    """Whether a serving framework wrote it."""
+    try:
+        return read_serving_line(text) is not None
+    except ValueError:
+        return True
+
+
 def _torchserve(found: re.Match[str]) -> ServingLine | Ignored:
     name, tags = found["name"], dict(_TAG.findall(found["tags"]))
     per_request = _PER_REQUEST.get(name)

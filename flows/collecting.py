@@ -73,7 +73,15 @@ def pull_days(trial: Trial, endpoint: Any, span: tuple[date, ...], *, now: datet
         window = pull.window_of(store, endpoint.name, span[0], span[-1], calendar)
         report = progress.current()
         new = pull.pull(
-            store, source, clients, endpoint, window, calendar, meter=meter, on_events=lambda n: report.events(endpoint.name, n)
+            store,
+            source,
+            clients,
+            endpoint,
+            window,
+            calendar,
+            meter=meter,
+            keep_raw=trial.store.keep_raw,
+            on_events=lambda n: report.events(endpoint.name, n),
         )
         usage = pull.usage(source, clients, endpoint, span, calendar, meter=meter)
     return Pulled(days=span, usage=usage, new_events=new, meter=meter)
@@ -94,6 +102,7 @@ def harvest_workers(trial: Trial, endpoint: Any, *, now: datetime) -> int:
     store = Store.at(trial.store_url)
     with wiring.clients(endpoint, trial, now=now) as clients:
         events = harvest(clients, endpoint, since=now - HARVEST_BACK, meter=Meter())
+        events = pull.kept(events, collector(endpoint.platform), endpoint, keep_raw=trial.store.keep_raw)
         return sum(raw.merge(store.files, endpoint=endpoint.name, events=events, day_of=trial.calendar.day_of).values())
 
 

@@ -16,7 +16,7 @@ from collectors.protocol import Collector
 from expectations import invocations as expect_invocations
 from expectations.result import SuiteResult, add
 from flows.reading import Reader, text_of
-from trial import schema
+from trial import redaction, schema
 from trial.calendar import Calendar
 from trial.records import Incomplete, Instance, Invocation, UsageBucket
 from trial.store import DayWriter, Store
@@ -59,7 +59,9 @@ def process(
     results: list[SuiteResult] = []
     with store.day_writer(endpoint.name, day) as writer:
         counts = _Counts()
-        reader = Reader(store, collector, endpoint, day, calendar, on_rejected=lambda rows: writer.add("quarantine", rows))
+        reader = Reader(
+            store, redaction.reading(collector), endpoint, day, calendar, on_rejected=lambda rows: writer.add("quarantine", rows)
+        )
         quarantine = _Quarantine(writer, reader)
         for rows in _batches(_of_day(collector.assemble(reader.facts(), endpoint, calendar), day, calendar, counts)):
             table = schema.invocations_table(rows)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 from collectors.protocol import Collector
-from trial import raw
+from collectors.serving_lines import is_serving_line
+from trial import raw, redaction
 from trial.calendar import Calendar, Window
 from trial.errors import SourceError
 from trial.meter import Meter
@@ -39,12 +41,14 @@ def pull(
     calendar: Calendar,
     *,
     meter: Meter,
+    keep_raw: str = "all",
     on_events: Callable[[int], None] | None = None,
 ) -> int:
     """
     Fetches the window and unites it with the raw store.
 
     Args:
+        keep_raw: as [store] keep_raw says.
         on_events: called with the number of events since the last call, for a progress bar.
 
     Returns:
@@ -56,8 +60,20 @@ def pull(
     events = collector.fetch(clients, endpoint, window, meter=meter)
     if on_events is not None:
         events = _watched(events, on_events)
+    events = kept(events, collector, endpoint, keep_raw=keep_raw)
     new = raw.merge(store.files, endpoint=endpoint.name, events=events, day_of=calendar.day_of)
     return sum(new.values())
+
+
+def kept(events: Iterable[RawEvent], collector: Collector, endpoint: Any, *, keep_raw: str) -> Iterable[RawEvent]:
+    """The events as the raw store is to keep them."""
+    if keep_raw == "all":
+        return events
+    return redaction.redacted(events, parse=partial(_parse, collector, endpoint), framework=is_serving_line)
+
+
+def _parse(collector: Collector, endpoint: Any, event: RawEvent) -> Any:
+    return collector.parse(event, endpoint)
 
 
 def usage(

@@ -66,6 +66,9 @@ class StoreSection(Section):
     """[store]: where raw events, invocations and summaries are kept."""
 
     url: str = Field("fortnight-data", description="a folder (relative to trial.toml), s3://bucket/prefix or gs://bucket/prefix")
+    keep_raw: Literal["all", "known-fields"] = Field(
+        "all", description="known-fields: of users' log lines keep only handler fields, and the length and hash of all others"
+    )
 
 
 class TrackingSection(Section):
