@@ -51,7 +51,9 @@ def settings_of(trial: Trial, *, prices_sha256: str | None = None) -> dict[str, 
         prices_sha256: hash of the price book, so that pricing with another book is seen.
     """
     data = trial.model_dump(mode="json", include={"trial", "prices", "endpoints", "dedicated"})
-    data["endpoints"] = {e["name"]: {k: v for k, v in e.items() if k not in ("name", "api_endpoint", "profile")} for e in data["endpoints"]}
+    # A bill is named when it comes, and only compared with.
+    silent = ("name", "api_endpoint", "profile", "bill")
+    data["endpoints"] = {e["name"]: {k: v for k, v in e.items() if k not in silent} for e in data["endpoints"]}
     data["dedicated"] = {d["name"]: d for d in data["dedicated"]}
     flat = dict(_flat(data, ""))
     if prices_sha256:

@@ -53,6 +53,10 @@ def test_where_an_api_answers_is_no_promise():
     assert settings(TEXT + 'api_endpoint = "http://127.0.0.1:1"\n') == settings()
 
 
+def test_naming_a_bill_when_it_comes_is_no_change():
+    assert settings(TEXT + 'bill = "bills/*.csv"\n') == settings()
+
+
 def test_the_example_is_a_valid_trial():
     from trial.config import load
 
