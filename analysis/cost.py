@@ -19,6 +19,7 @@ from analysis.price_rows import PriceRow
 from analysis.reconcile import billed_by_day
 from trial.calendar import Calendar
 from trial.config import PricesSection
+from trial.errors import ConfigError
 from trial.records import Estimate, Instance, UsageBucket
 from trial.results import DayCost, EndpointCost
 from trial.summary import DaySummary
@@ -75,6 +76,8 @@ def _spends(
     prices: PricesSection,
     idle_timeout_s: Estimate | None,
 ) -> dict[date, Spend]:
+    if row.rule == "api-calls":
+        raise ConfigError("prices the tracker's own API calls, not an endpoint", where=f"endpoint {endpoint.name}, price row {row.name}")
     if row.rule in ("per-invocation", "provisioned-concurrency"):
         return by_invocation(endpoint, row, days=days, tables=tables, instances=instances, calendar=calendar, prices=prices)
     if row.rule in ("active-time", "request-time"):

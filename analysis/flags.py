@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -11,8 +12,9 @@ import numpy.typing as npt
 from analysis import diagnostics
 from analysis.counts import Counts
 from analysis.diagnostics import Floats
+from analysis.reconcile import Reconciliation
 from trial.config import TrialSection
-from trial.results import Flag
+from trial.results import Flag, Verdict
 from trial.summary import DaySummary
 
 # Slow weather and growth show only in time: with fewer days, too many false verdicts on such traffic carry no other flag
@@ -37,20 +39,21 @@ CODES = {
     "unknowns-could-flip": "unknown or unseen requests could turn the rate across the threshold",
     "settings-changed": "model, region, idle time-out, price or another setting changed during the trial",
     "threshold-changed": "the registered rule was changed after the trial began",
+    "bill-differs": "the provider billed more or less than the model says, beyond the tolerance",
 }
 
 # Keys of [trial] that are the rule itself; a change of them is a change of the question.
 RULE_KEYS = frozenset(("cold_hit_threshold", "confidence", "user_facing", "latency_slo_ms", "noticed_share"))
 
 # Prolonging a trial is no harm: the evidence may be looked at on any day.
-HARMLESS_KEYS = frozenset(("name", "days", "max_age_days", "tolerance"))
+HARMLESS_KEYS = frozenset(("name", "days", "max_age_days", "tolerance", "hours_per_month"))
 
 
 def flags(
     days: Sequence[DaySummary], *, endpoint: str, trial: TrialSection, through: date | None, changes: Sequence[Mapping[str, str]] = ()
 ) -> tuple[Flag, ...]:
     """
-    The flags of one endpoint, in the order of CODES.
+    The flags of one endpoint's days, in the order of CODES; the bill's comes later, with the cost (`with_bill`).
 
     Args:
         days: one summary per complete local day, ascending.
@@ -77,6 +80,15 @@ def flags(
         if touched:
             found[touched].append(_told(change))
     return tuple(Flag(code=code, detail="; ".join(details)) for code, details in found.items() if details)
+
+
+def with_bill(verdict: Verdict, found: Reconciliation | None) -> Verdict:
+    """The verdict, provisional where the bill says that the money behind it is not understood; its decision stays."""
+    if found is None or found.within_tolerance is not False:
+        return verdict
+    flag = Flag(code="bill-differs", detail=found.sentence.removeprefix(f"{verdict.endpoint}: ").removesuffix("."))
+    reasons = (*verdict.reasons, f"{flag.code}: {flag.detail}")
+    return replace(verdict, evidence="provisional", flags=(*verdict.flags, flag), reasons=reasons)
 
 
 def traffic_flags(requests: Floats, cold_hits: Floats, weekend: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[np.bool_]]:

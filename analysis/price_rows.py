@@ -32,11 +32,19 @@ RULES: Mapping[str, tuple[str, ...]] = {
     "active-time": ("instance",),
     "node-hours": ("instance",),
     "managed-instances": ("instance",),
+    "api-calls": ("requests",),
 }
 PHASES = ("start", "run", "idle", "rounding", "min_instances", "requests", "provisioned", "node_hours", "instances", "management_fee")
 
 Rule = Literal[
-    "per-invocation", "provisioned-concurrency", "instance-life", "request-time", "active-time", "node-hours", "managed-instances"
+    "per-invocation",
+    "provisioned-concurrency",
+    "instance-life",
+    "request-time",
+    "active-time",
+    "node-hours",
+    "managed-instances",
+    "api-calls",
 ]
 
 
@@ -169,6 +177,7 @@ class PriceRow(_Table):
 
     Args:
         system: the platform as people name it; several rows share one.
+        kind: what it prices: a serverless or a dedicated endpoint, or the tracker's own API calls.
         rates: by what they charge: instance (a whole instance, worker, node or its GPU), vcpu, memory, duration, requests, ...
         absent: rates that exist but could not be read, each with its reason; never written as 0.
         billed: the phases the platform bills; the others cost nothing.
@@ -196,7 +205,7 @@ class PriceRow(_Table):
     confidence: Literal["H", "M", "L"]
     rule: Rule
     billed: list[str]
-    kind: Literal["serverless", "dedicated"]
+    kind: Literal["serverless", "dedicated", "tracker"]
     gpu: str | None = None
     as_of: date | None = None
     rates: dict[str, Rate] = Field(default_factory=dict)

@@ -8,7 +8,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from analysis.cost_by_model import ModelCost
 from analysis.diagnostics import describe
+from analysis.reconcile import Reconciliation
 from trial.records import as_dict
 from trial.results import DedicatedCost, EndpointResult, WhatIf
 
@@ -75,7 +77,33 @@ def _cost(result: EndpointResult, dedicated: Sequence[DedicatedCost]) -> dict[st
         "usd_per_day": _number(result.cost.usd_per_day),
         "usd_per_1k_inferences": _number(result.cost.usd_per_1k),
         "usd_per_million_tokens": _number(result.cost.usd_per_million_tokens),
+        "usd_per_month": _number(result.cost.usd_per_month),
+        **_billed(result.reconciliation),
+        "by_model": [_model(m) for m in result.by_model],
         "cheapest_dedicated": {"name": cheapest.name, "usd_per_day": _number(cheapest.usd_per_day)} if cheapest else None,
+    }
+
+
+def _billed(found: Reconciliation | None) -> dict[str, Any]:
+    """The bill beside the model; every key is there, and null where there is no bill."""
+    days = found.days if found is not None else ()
+    return {
+        "billed_usd_per_day": _number(found.billed_usd / len(days)) if found is not None and days else None,
+        "billed_days": len(days),
+        "residual_share": _number(found.share) if found is not None else None,
+        "residual_within_tolerance": found.within_tolerance if found is not None else None,
+        "residual_trend_usd_per_day": _number(found.trend_usd_per_day) if found is not None else None,
+        "residual_phase": found.culprit if found is not None else None,
+    }
+
+
+def _model(cost: ModelCost) -> dict[str, Any]:
+    return {
+        "model": cost.model,
+        "usd": _number(cost.usd),
+        "shared_out_by": cost.basis,
+        "usd_per_1k_inferences": _number(cost.usd_per_1k),
+        "usd_per_million_tokens": _number(cost.usd_per_million_tokens),
     }
 
 

@@ -133,6 +133,7 @@ def _series(client: Any, request: Any, pace: Pace, meter: Meter) -> Iterator[Any
 
         page = ListTimeSeriesResponse.pb(pace.call(send, meter=meter))
         meter.bytes += page.ByteSize()
+        meter.metrics += max(1, len(page.time_series))  # an empty answer counts as one
         yield from page.time_series
         if not page.next_page_token:
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -10,7 +12,7 @@ from collectors.registry import READ_WHOLE, collector
 from flows import day as days
 from flows import progress, pull, wiring
 from flows.due import due_days, runs
-from trial import raw
+from trial import pulls, raw
 from trial.config import Trial
 from trial.errors import ConfigError
 from trial.meter import Meter
@@ -64,12 +66,14 @@ def plan(trial: Trial, store: Store, endpoint: Any, *, now: datetime, days: list
 
 def pull_days(trial: Trial, endpoint: Any, span: tuple[date, ...], *, now: datetime) -> Pulled:
     """
+    The days' raw events into the store, and the provider's own counts; what it took is noted beside the store's days.
+
     Raises:
         SourceError: the platform could not be read.
     """
     store, calendar, meter = Store.at(trial.store_url), trial.calendar, Meter()
     source = collector(endpoint.platform)
-    with wiring.clients(endpoint, trial, now=now) as clients:
+    with _noted(store, endpoint, meter, at=now, what="days", days=span), wiring.clients(endpoint, trial, now=now) as clients:
         window = pull.window_of(store, endpoint.name, span[0], span[-1], calendar)
         report = progress.current()
         new = pull.pull(
@@ -99,11 +103,23 @@ def harvest_workers(trial: Trial, endpoint: Any, *, now: datetime) -> int:
     """
     from collectors.runpod.harvest import harvest
 
-    store = Store.at(trial.store_url)
-    with wiring.clients(endpoint, trial, now=now) as clients:
-        events = harvest(clients, endpoint, since=now - HARVEST_BACK, meter=Meter())
+    store, meter = Store.at(trial.store_url), Meter()
+    with _noted(store, endpoint, meter, at=now, what="harvest"), wiring.clients(endpoint, trial, now=now) as clients:
+        events = harvest(clients, endpoint, since=now - HARVEST_BACK, meter=meter)
         events = pull.kept(events, collector(endpoint.platform), endpoint, keep_raw=trial.store.keep_raw)
         return sum(raw.merge(store.files, endpoint=endpoint.name, events=events, day_of=trial.calendar.day_of).values())
+
+
+@contextlib.contextmanager
+def _noted(store: Store, endpoint: Any, meter: Meter, *, at: datetime, what: str, days: tuple[date, ...] = ()) -> Iterator[None]:
+    """Notes what was called inside, whether or not it succeeds: a pull that fails has been paid for too."""
+    failed = True
+    try:
+        yield
+        failed = False
+    finally:
+        if meter.calls or meter.events:
+            pulls.record(store.files, endpoint=endpoint.name, pull=pulls.of(meter, at=at, what=what, days=days, failed=failed))
 
 
 def compute_day(

@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 
 from analysis import dedicated, prices
 from analysis.cost import endpoint_cost
+from analysis.tracker_cost import TrackerCost, tracker_cost
+from trial import pulls
 from trial.config import Trial
 from trial.errors import ConfigError
 from trial.records import Instance
@@ -62,6 +64,11 @@ def cost_of(trial: Trial, store: Store, endpoint: Any, result: EndpointResult, b
     except ConfigError as exc:
         log.warning("%s: no cost: %s", endpoint.name, exc)
         return None
+
+
+def tracker_of(trial: Trial, store: Store, endpoint: Any, book: prices.PriceBook) -> TrackerCost:
+    """What collecting the endpoint took so far."""
+    return tracker_cost(endpoint.platform, pulls.read(store.files, endpoint=endpoint.name), book, free_tier=trial.prices.free_tier)
 
 
 def dedicated_of(trial: Trial, results: Sequence[EndpointResult], book: prices.PriceBook) -> tuple[DedicatedCost, ...]:

@@ -37,6 +37,7 @@ def gather(
         bursts=[row for name in manifests for row in _bursts(store, name)],
         hourly={name: costs.hourly(trial, store, name) for name in manifests},
         operations={name: _operations(found) for name, found in manifests.items()},
+        tracker={name: costs.tracker_of(trial, store, trial.endpoint(name), book) for name in manifests},
         planted=planted,
     )
 

@@ -7,9 +7,11 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from analysis import verdict
+from analysis import flags, verdict
+from analysis.cost_by_model import by_model
 from analysis.prices import PriceBook
-from flows import costs, whatifs
+from analysis.reconcile import reconcile
+from flows import bills, costs, whatifs
 from trial import registration
 from trial.config import Trial
 from trial.results import EndpointResult, TrialResult
@@ -65,12 +67,17 @@ def gather(trial: Trial, store: Store, *, now: datetime, names: Sequence[str] | 
 def _priced(trial: Trial, store: Store, result: EndpointResult, book: PriceBook) -> EndpointResult:
     endpoint = trial.endpoint(result.endpoint)
     cost = costs.cost_of(trial, store, endpoint, result, book)
+    cost = bills.with_bill(trial, endpoint, cost) if cost is not None else None
+    found = reconcile(cost, tolerance=trial.prices.tolerance) if cost is not None else None
     table = whatifs.table_of(trial, store, endpoint, book)
     return replace(
         result,
+        verdict=flags.with_bill(result.verdict, found),
         cost=cost,
+        reconciliation=found,
+        by_model=by_model(cost, result.total) if cost is not None and result.total is not None else (),
         whatifs=table.rows if table else (),
         cheapest=table.cheapest if table else None,
         notes=table.notes if table else (),
-        break_evens=whatifs.break_evens_of(trial, replace(result, cost=cost), table, book),
+        break_evens=whatifs.break_evens_of(trial, replace(result, cost=cost), book),
     )

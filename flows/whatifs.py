@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from analysis import arrivals, dedicated, traffic_cost, whatif
+from analysis import arrivals, dedicated, whatif
 from analysis.billing.lives import WorkerLife, lives_cost
-from analysis.break_even import BreakEven, break_even
+from analysis.break_even import BreakEven
+from analysis.compare import compare
 from analysis.price_rows import PriceRow
 from analysis.prices import PriceBook
 from analysis.replay_result import US_PER_S, ReplayResult
@@ -51,30 +52,16 @@ def table_of(trial: Trial, store: Store, endpoint: Any, book: PriceBook, *, cold
         return None
 
 
-def break_evens_of(trial: Trial, result: EndpointResult, table: WhatIfTable | None, book: PriceBook) -> tuple[BreakEven, ...]:
-    """One endpoint's cost against traffic beside every dedicated option."""
-    if result.cost is None or result.total is None or table is None:
+def break_evens_of(trial: Trial, result: EndpointResult, book: PriceBook) -> tuple[BreakEven, ...]:
+    """One serverless endpoint's cost against traffic beside every dedicated option."""
+    if result.cost is None or result.platform not in SERVERLESS:
         return ()
     endpoint = trial.endpoint(result.endpoint)
-    traffic = dedicated.traffic_of(result.total)
-    starts = result.total.sketches.get("init_ms")
-    curve = traffic_cost.serverless(
-        result.cost,
-        book.row(endpoint.price),
-        endpoint.resources,
-        traffic=traffic,
-        start_s=(starts.mean_ms or 0.0) / 1000 if starts else 0.0,
-        idle_s=table.calibration.idle_timeout_s or 0.0,
-    )
-    return tuple(
-        break_even(
-            curve,
-            traffic_cost.dedicated(option, book.row(option.price), traffic=traffic),
-            at=traffic.requests_per_day,
-            days=len(result.days),
-        )
+    found = (
+        compare(endpoint, book.row(endpoint.price), result.cost, days=result.days, option=option, option_row=book.row(option.price))
         for option in trial.dedicated
     )
+    return tuple(one for one in found if one is not None)
 
 
 def _pricing(endpoint: Any, row: PriceRow | None, book: PriceBook) -> Price:

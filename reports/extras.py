@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from analysis.break_even import BreakEven
+from analysis.tracker_cost import TrackerCost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,7 @@ class ReportExtras:
         hourly: by endpoint, one list of 24 request counts (local hours) per complete day.
         operations: by endpoint, what could be measured of the effort of running it: "deployments", "handler_line_share",
             "failed_collections", "doctor_warnings"; missing keys are shown as not recorded.
+        tracker: by endpoint, what collecting it cost.
         planted: by endpoint, what the sandbox planted ("cold_hits", "gpu_ms", "usd"); only the demo knows.
     """
 
@@ -41,4 +43,5 @@ class ReportExtras:
     bursts: Sequence[Mapping[str, Any]] | None = None
     hourly: Mapping[str, Sequence[Sequence[int]]] | None = None
     operations: Mapping[str, Mapping[str, Any]] | None = None
+    tracker: Mapping[str, TrackerCost] | None = None
     planted: Mapping[str, Mapping[str, Any]] | None = None

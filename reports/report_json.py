@@ -11,6 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from analysis.reconcile import Reconciliation
 from analysis.scenario import classify
 from analysis.sketches import quantile
 from reports import sentences
@@ -99,13 +100,21 @@ def _endpoint(e: EndpointResult, *, config: Trial, extras: ReportExtras) -> dict
             "usd_per_1k_inferences": e.cost.usd_per_1k,
             "usd_per_million_tokens": e.cost.usd_per_million_tokens,
             "usd_per_month": e.cost.usd_per_month,
+            "hours_per_month": e.cost.hours_per_month,
             "usd_by_phase": e.cost.by_phase(),
+            "by_model": e.by_model,
             "days": e.cost.days,
         },
+        "reconciliation": None if e.reconciliation is None else _reconciliation(e.reconciliation),
         "whatifs": e.whatifs,
         "cheapest_setting_meeting_slo": e.cheapest,
         "scenario": scenario,
     }
+
+
+def _reconciliation(found: Reconciliation) -> dict[str, Any]:
+    days = [{**plain(day), "residual_usd": day.usd, "explained": day.explained} for day in found.days]
+    return {**plain(found), "days": days, "billed_usd": found.billed_usd, "residual_usd": found.residual_usd}
 
 
 def _requests_by_model(total: DaySummary | None) -> dict[str, int]:

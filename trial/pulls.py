@@ -95,13 +95,21 @@ _COUNTS = ("calls", "bytes", "events", "throttles", "metrics")
 def _pull(line: bytes, name: str) -> Pull:
     try:
         data = json.loads(line)
-        days = {key: date.fromisoformat(data[key]) if data[key] else None for key in ("first", "last")}
         return Pull(
             at=datetime.fromisoformat(data["at"]),
             what=data["what"],
+            first=_day(data["first"]),
+            last=_day(data["last"]),
             failed=bool(data["failed"]),
-            **days,
-            **{key: int(data[key]) for key in _COUNTS},
+            calls=int(data["calls"]),
+            bytes=int(data["bytes"]),
+            events=int(data["events"]),
+            throttles=int(data["throttles"]),
+            metrics=int(data["metrics"]),
         )
     except (ValueError, KeyError, TypeError) as exc:
         raise StoreError(f"a line is not what a pull writes: {exc!r}", where=name, do="Delete the line; no result depends on it") from exc
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None

@@ -10,6 +10,7 @@ from analysis.billing import active_time, instance_life, managed_instances, node
 from analysis.billing.rounding import to_us, up_us
 from analysis.price_rows import PriceRow
 from trial.config import Resources
+from trial.errors import ConfigError
 
 
 class WorkerLife(NamedTuple):
@@ -51,6 +52,8 @@ def lives_cost(row: PriceRow, resources: Resources, lives: Iterable[tuple], requ
     Raises:
         ConfigError: the row has not what this setting is billed by.
     """
+    if row.rule == "api-calls":
+        raise ConfigError("prices the tracker's own API calls, not an endpoint", where=f"price row {row.name}")
     workers = [WorkerLife(*life) for life in lives]
     if row.rule == "instance-life":
         return instance_life.usd(row, resources, _phases(workers, step_s=row.rounding_s))

@@ -56,6 +56,7 @@ def read_points(
             page = client.get_metric_data(**arguments)
             answer = page.get("ResponseMetadata", {})
             meter.calls += 1 + answer.get("RetryAttempts", 0)
+            meter.metrics += len(metrics)
             meter.bytes += int(answer.get("HTTPHeaders", {}).get("content-length", 0))
             for result in page.get("MetricDataResults", ()):
                 if result.get("StatusCode") in ("InternalError", "Forbidden"):

@@ -9,6 +9,7 @@ from typing import Any
 
 from trial import config
 from trial.config import Trial
+from trial.records import as_dict
 from trial.store import Store
 
 
@@ -37,9 +38,18 @@ def document(trial: Trial, store: Store, names: list[str]) -> dict[str, Any]:
                     "platform": endpoint.platform,
                     "days": [_day(m.summary) for m in manifests],
                     "missing": [d.isoformat() for d in trial.calendar.all_days() if d not in collected],
+                    "collecting": _collecting(trial, store, endpoint),
                 }
             )
     return {"trial": trial.trial.name, "endpoints": endpoints}
+
+
+def _collecting(trial: Trial, store: Store, endpoint: Any) -> dict[str, Any]:
+    """What the tracker itself cost so far; `usd` is null where the price book does not know."""
+    from flows import costs
+
+    found = as_dict(costs.tracker_of(trial, store, endpoint, costs.book_of(trial)))
+    return {**found, "usd": None if found["usd"] is None else float(found["usd"])}
 
 
 def _day(summary: Any) -> dict[str, Any]:
@@ -85,7 +95,14 @@ def _print(trial: Trial, store: Store, names: list[str]) -> None:
             table.add_row(*_cells(day, cold / requests if requests else None))
         console.print(table)
         if entry["missing"]:
-            console.print(f"not collected: {_span(entry['missing'])}\n", highlight=False)
+            console.print(f"not collected: {_span(entry['missing'])}", highlight=False)
+        console.print(f"collecting it took {_took(entry['collecting'])}\n", highlight=False)
+
+
+def _took(spent: Mapping[str, Any]) -> str:
+    usd = "a charge that is not known" if spent["usd"] is None else f"${spent['usd']:.4g}"
+    text = f"{spent['calls']:,} calls in {spent['pulls']:,} pulls, {spent['bytes'] / 1e6:,.1f} MB"
+    return f"{text}, {usd}: {spent['charged_for']}"
 
 
 def _cells(day: Mapping[str, Any], so_far: float | None) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import prices
+from analysis import prices, tracker_cost
 from analysis.billing import active_time, instance_life, managed_instances, node_hours, per_invocation, provisioned
 from analysis.billing.bundle import usd_per_hour
 from analysis.billing.lives import WorkerLife, lives_cost, price_replay
@@ -39,6 +39,8 @@ def bill(case: dict) -> dict[str, Decimal]:
         return provisioned.usd(row, resources, on_us=to_us(Decimal(use.pop("on_s"))), **use)
     if row.rule == "managed-instances":
         return managed_instances.usd(row, instance_us=to_us(Decimal(use["instance_s"])), requests=use["requests"])
+    if row.rule == "api-calls":
+        return {"requests": tracker_cost.usd(row, **use)}
     if row.rule == "node-hours":
         extra = {key: Decimal(use[key]) for key in ("storage_gb", "data_gb") if key in use}
         return node_hours.usd(row, resources, deployed_us=[to_us(Decimal(s)) for s in use["deployed_s"]], **extra)

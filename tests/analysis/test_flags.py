@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from analysis import diagnostics
-from analysis.flags import CODES, flags, traffic_flags
+from analysis.flags import CODES, flags, traffic_flags, with_bill
+from analysis.reconcile import Reconciliation
+from analysis.verdict import judge
 
 STEADY = [600, 620, 590, 610, 605, 615, 600, 595, 612, 603, 598, 611, 606, 600]
 COLD = [120, 118, 125, 119, 124, 117, 122, 126, 118, 121, 123, 119, 120, 124]
@@ -159,3 +161,28 @@ def test_the_rhythm_of_the_week_is_no_trend(trial_days, trial_section):
 
 def test_a_trend_too_small_to_matter_raises_no_flag(trial_days, trial_section):
     assert codes(trial_days([1000 + 5 * i for i in range(14)], [200 + i for i in range(14)]), trial_section) == set()
+
+
+def bill(share, *, within):
+    sentence = "e: billed $10.00 over 5 days, modelled $9.00; beyond the tolerance of 5%: 13% more start would explain it."
+    return Reconciliation(
+        endpoint="e", days=(), share=share, trend_usd_per_day=None, tolerance=0.05, within_tolerance=within, culprit="start", growth=0.13,
+        sentence=sentence,
+    )  # fmt: skip
+
+
+def test_a_bill_beyond_the_tolerance_makes_a_decision_provisional_and_leaves_it(trial_days, trial_section):
+    decided = judge(trial_days(STEADY, [20] * 14), endpoint="e", platform="cloud-run", trial=trial_section)
+    assert (decided.decision, decided.evidence) == ("stay-serverless", "decided")
+    found = with_bill(decided, bill(0.10, within=False))
+    assert (found.decision, found.evidence) == ("stay-serverless", "provisional")
+    (flag,) = found.flags
+    assert flag.code == "bill-differs"
+    assert flag.detail.startswith("billed $10.00") and flag.detail.endswith("13% more start would explain it")
+    assert found.reasons == (*decided.reasons, f"bill-differs: {flag.detail}")
+
+
+@pytest.mark.parametrize("found", [None, bill(None, within=None), bill(0.01, within=True)])
+def test_no_bill_or_one_that_agrees_changes_nothing(trial_days, trial_section, found):
+    decided = judge(trial_days(STEADY, [20] * 14), endpoint="e", platform="cloud-run", trial=trial_section)
+    assert with_bill(decided, found) == decided

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trial import config, registration
+from trial import config, pulls, registration
 from trial.store import Store
 
 NOW = datetime(2026, 11, 6, 4, tzinfo=UTC)
@@ -46,10 +46,15 @@ def test_three_days_are_collected_and_every_line_is_accounted_for(trial_folder):
 
 
 def test_again_on_the_same_input_leaves_every_byte(trial_folder, snapshot):
+    def stored():
+        files = snapshot(trial_folder / "fortnight-data")
+        return {name: data for name, data in files.items() if not name.startswith("pulls/")}
+
     collect(trial_folder)
-    before = snapshot(trial_folder / "fortnight-data")
+    before, pulled = stored(), len(pulls.read(store_of(trial_folder).files, endpoint="rp"))
     collect(trial_folder)
-    assert snapshot(trial_folder / "fortnight-data") == before
+    assert stored() == before
+    assert len(pulls.read(store_of(trial_folder).files, endpoint="rp")) == 2 * pulled > 0, "a pull is counted each time it is made"
 
 
 def test_late_and_duplicate_lines_end_in_the_same_days_as_lines_in_time(trial_folder, snapshot, tmp_path_factory):
