@@ -20,7 +20,7 @@ def report(
     """Writes the report to `out`, or beside the store."""
     store = Store.at(trial.store_url)
     result = results.gather(trial, store, now=now)
-    extras = evidence.gather(trial, store, result, now=now, planted=planted)
+    extras = evidence.gather(trial, store, result, planted=planted)
     return result, write_report(result, config=trial, out=out or folder(trial), extras=extras, pdf=pdf)
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import typer
 
+from reports.mlflow_urls import experiment_url
 from trial import config
+from trial.config import Trial
 
 
 def run(path: Path, *, port: int) -> None:
@@ -18,7 +20,10 @@ def run(path: Path, *, port: int) -> None:
     if uri.startswith(("http://", "https://")):
         typer.echo(f"This trial is tracked on a server: open {uri}")
         return
-    typer.echo(f"MLflow on http://127.0.0.1:{port} (Ctrl-C ends it)", err=True)
+    base = f"http://127.0.0.1:{port}"
+    # MLflow's own landing page is an overview that shows nothing of a trial.
+    found = _experiment(trial)
+    typer.echo(f"MLflow: {experiment_url(base, found) if found else base} (Ctrl-C ends it)", err=True)
     command = [
         sys.executable,
         "-m",
@@ -41,3 +46,11 @@ def run(path: Path, *, port: int) -> None:
         except KeyboardInterrupt:
             server.terminate()
             server.wait(timeout=20)
+
+
+def _experiment(trial: Trial) -> str | None:
+    """The trial's experiment; None before the first collection."""
+    from mlflow import MlflowClient
+
+    named = MlflowClient(trial.tracking_uri).get_experiment_by_name(trial.trial.name)
+    return named.experiment_id if named else None
