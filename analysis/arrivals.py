@@ -168,7 +168,7 @@ def from_invocations(table: pa.Table, *, window: Window | None = None) -> Arriva
         arrival_ms=arrival,
         service_ms=service,
         cold_extra_ms=_start_ups(at_us, took, waited, cold),
-        synthetic=table["synthetic"].to_numpy(zero_copy_only=False).astype(np.bool_),
+        synthetic=_flags(table["synthetic"]),
         day=day - day.min(),
         days=days,
         cold=cold,
@@ -191,22 +191,18 @@ def _by_arrival(table: pa.Table) -> pa.Table:
     earlier. The container's own boot, before the handler's process, stays unknown.
     """
     early = pc.and_(pc.equal(table["platform"], "runpod"), pc.and_(pc.is_null(table["queue_ms"]), pc.is_valid(table["init_ms"])))
-    before_us = np.where(early.to_numpy(zero_copy_only=False), np.rint(np.nan_to_num(_floats(table, "init_ms")) * 1000), 0)
+    before_us = np.where(_flags(early), np.rint(np.nan_to_num(_floats(table, "init_ms")) * 1000), 0)
     at = pa.array(table["started_at"].cast(pa.int64()).to_numpy() - before_us.astype(np.int64)).cast(table.schema.field("started_at").type)
     return table.set_column(table.schema.get_field_index("started_at"), "started_at", at).sort_by("started_at")
 
 
 def _coldness(table: pa.Table) -> tuple[Flags, Flags, Flags]:
     """Cold hits (of pings: cold starts), where that is known, and where it tells something about the idle time-out."""
-    flags = table["cold"].to_numpy(zero_copy_only=False)
-    waited = np.array(table["waited"].to_pylist(), dtype=object)
-    synthetic = table["synthetic"].to_numpy(zero_copy_only=False).astype(np.bool_)
-    cold = (flags == "cold").astype(np.bool_)
-    by_caller = np.array([w is True for w in waited], dtype=np.bool_)
-    untold = np.array([w is None for w in waited], dtype=np.bool_) & ~synthetic
+    cold, unknown = _flags(pc.equal(table["cold"], "cold")), _flags(pc.equal(table["cold"], "unknown"))
+    by_caller, synthetic = _flags(pc.fill_null(table["waited"], False)), _flags(table["synthetic"])
     hits = cold & (by_caller | synthetic)
-    known = (flags != "unknown") & ~(cold & untold)
-    return hits, known.astype(np.bool_), (known & ~(cold & ~hits)).astype(np.bool_)
+    known = ~unknown & ~(cold & _flags(pc.is_null(table["waited"])) & ~synthetic)
+    return hits, known, known & ~(cold & ~hits)
 
 
 def _service(columns: dict[str, Floats], cold: Flags, notes: list[str]) -> tuple[Floats, Flags]:
@@ -263,6 +259,10 @@ def _horizon(arrival: Floats, origin_us: int, days: int, window: Window | None) 
         return 0.0, max(float(arrival[-1]), days * DAY_MS)
     start, end = (at.timestamp() * 1000 - origin_us / 1000 for at in (window.start, window.end))
     return min(start, 0.0), max(end, float(arrival[-1]))
+
+
+def _flags(column: pa.ChunkedArray) -> Flags:
+    return column.to_numpy(zero_copy_only=False).astype(np.bool_)
 
 
 def _floats(table: pa.Table, name: str) -> Floats:
