@@ -75,4 +75,4 @@ def test_what_the_writer_prints_is_read_back(capsys):
         line["output_tokens"] = 12
     found = handler_fields(capsys.readouterr().out, PLAIN)
     assert (found["request_id"], found["model"], found["output_tokens"], found["gpu_ms_source"]) == ("a1", "m", 12, "handler_wall")
-    assert found["gpu_ms"] == found["handler_ms"] > 0
+    assert found["gpu_ms"] == found["handler_ms"] >= 0
