@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from collectors.registry import READ_WHOLE, collector
+from expectations import invocations as expect_invocations
+from expectations.result import SuiteResult
 from flows import day as days
 from flows import progress, pull, wiring
 from flows.due import due_days, runs
@@ -22,6 +24,8 @@ from trial.summary import DaySummary
 
 # Six harvests overlap: one that fails, or a machine that sleeps for a while, loses nothing.
 HARVEST_BACK = timedelta(minutes=30)
+
+OpenClients = Callable[..., contextlib.AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,16 +68,19 @@ def plan(trial: Trial, store: Store, endpoint: Any, *, now: datetime, days: list
     return [(day,) for day in todo]
 
 
-def pull_days(trial: Trial, endpoint: Any, span: tuple[date, ...], *, now: datetime) -> Pulled:
+def pull_days(trial: Trial, endpoint: Any, span: tuple[date, ...], *, now: datetime, open_clients: OpenClients = wiring.clients) -> Pulled:
     """
     The days' raw events into the store, and the provider's own counts; what it took is noted beside the store's days.
+
+    Args:
+        open_clients: a context manager's function that gives the collector's clients, as wiring.clients.
 
     Raises:
         SourceError: the platform could not be read.
     """
     store, calendar, meter = Store.at(trial.store_url), trial.calendar, Meter()
     source = collector(endpoint.platform)
-    with _noted(store, endpoint, meter, at=now, what="days", days=span), wiring.clients(endpoint, trial, now=now) as clients:
+    with _noted(store, endpoint, meter, at=now, what="days", days=span), open_clients(endpoint, trial, now=now) as clients:
         window = pull.window_of(store, endpoint.name, span[0], span[-1], calendar)
         report = progress.current()
         new = pull.pull(
@@ -123,7 +130,13 @@ def _noted(store: Store, endpoint: Any, meter: Meter, *, at: datetime, what: str
 
 
 def compute_day(
-    trial: Trial, endpoint: Any, day: date, usage: tuple[UsageBucket, ...] | None, *, now: datetime | None = None
+    trial: Trial,
+    endpoint: Any,
+    day: date,
+    usage: tuple[UsageBucket, ...] | None,
+    *,
+    now: datetime | None = None,
+    check: Callable[[Any], SuiteResult] = expect_invocations.check,
 ) -> DaySummary:
     """The day from the raw store alone; `now` is noted in the store's chain."""
     summary = days.process(
@@ -135,6 +148,7 @@ def compute_day(
         slo_ms=trial.trial.latency_slo_ms,
         usage=usage,
         when=now,
+        check=check,
     )
     progress.current().day(endpoint.name, day)
     return summary
