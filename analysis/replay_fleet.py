@@ -137,12 +137,14 @@ class Fleet:
         """All lives as arrays; whoever was never stopped ends at `end`, or when it is done, if that is later."""
         ws = self.workers
         busy_until = np.array([w.busy_until for w in ws], dtype=np.int64)
-        ended = np.array([-1 if w.ended is None else w.ended for w in ws], dtype=np.int64)
+        # Not a negative number for "never": the horizon begins before the first arrival, which is the clock's zero.
+        stopped = np.array([w.ended is not None for w in ws], dtype=np.bool_)
+        ended = np.array([w.ended or 0 for w in ws], dtype=np.int64)
         return Workers(
             started_us=np.array([w.started for w in ws], dtype=np.int64),
             ready_us=np.array([w.ready for w in ws], dtype=np.int64),
             busy_until_us=busy_until,
-            ended_us=np.where(ended < 0, np.maximum(busy_until, end), ended),
+            ended_us=np.where(stopped, ended, np.maximum(busy_until, end)),
             busy_us=np.array([w.busy for w in ws], dtype=np.int64),
             requests=np.array([w.requests for w in ws], dtype=np.int64),
             pinned=np.array([w.pinned for w in ws], dtype=np.bool_),

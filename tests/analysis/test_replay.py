@@ -322,3 +322,11 @@ def test_flags_make_a_policy_or_one_line():
         from_flags(idle_timeout_s=None, ping_every_s=480)
     with pytest.raises(ConfigError, match="two scalers"):
         from_flags(idle_timeout_s=5, queue_delay_s=4, requests_per_worker=2)
+
+
+def test_a_worker_that_stops_before_the_first_arrival_has_stopped():
+    """The horizon may begin before the first request: pings there start workers that end at negative times."""
+    policy = Policy(idle_timeout_s=60.0, ping_every_s=120.0, concurrency=2)
+    result = replay([0.0, 1000.0], [100.0, 100.0], policy, cold_extra_ms=1000.0, horizon_ms=(-3_600_000.0, 3_600_000.0))
+    assert result.workers.alive_us.max() < 200e6
+    assert result.mean_workers()["alive_mean"] < 1
