@@ -14,9 +14,9 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from operator import itemgetter
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
+import msgspec
 import orjson
 
 from trial import handler_line
@@ -98,79 +98,56 @@ def _from_object(data: Mapping[str, Any], endpoint: Any) -> Fields | None:
     return _from_otel(data)
 
 
-_NUMBERS, _COUNTS = ("gpu_ms", "handler_ms", "load_ms", "ttft_ms"), ("input_tokens", "output_tokens", handler_line.MARK)
-_EXPECTED: dict[str, set[type]] = {
-    name: types
-    for names, types in ((_NUMBERS, {float, int}), (_COUNTS, {int}), (_BOOLS, {bool}), (_TEXTS | _TIMES, {str}))
-    for name in names
-}
+_Ms = Annotated[float, msgspec.Meta(ge=0, le=2**53)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
-def own_fields(data: Mapping[str, Any]) -> Fields:
+class _OwnLine(TypedDict, total=False):
+    """Our own line as its writer prints it, to be decoded and checked in one go."""
+
+    fortnight: Literal[1]
+    request_id: str
+    gpu_ms: _Ms
+    gpu_ms_source: Literal["cuda_event", "handler_wall"]
+    handler_ms: _Ms
+    load_ms: _Ms
+    cold_start: bool
+    process_start: str
+    ts: str
+    instance: str
+    model: str
+    synthetic: bool
+    input_tokens: _Count
+    output_tokens: _Count
+    ttft_ms: _Ms
+    type: Any
+
+
+_decode_own = msgspec.json.Decoder(_OwnLine).decode
+
+
+def own_fields(text: str) -> Fields | None:
     """
-    The fields of an object that is our own line.
+    As handler_fields on a text that begins as our own line does, eight times as fast; None where it is odd in any way.
 
-    Raises:
-        ValueError: it is broken.
+    Odd is whatever needs handler_fields to judge it: broken, or merely unusual.
     """
-    line = handler_line.read(data)
+    try:
+        line: Fields = _decode_own(text)  # type: ignore[assignment]
+        for name in ("ts", "process_start"):
+            if name in line:
+                at = datetime.fromisoformat(line[name])
+                if at.tzinfo is not UTC:
+                    return None
+                line[name] = at
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    if "type" in line or "fortnight" not in line:
+        return None
+    del line["fortnight"]
     if "gpu_ms" in line:
         line.setdefault("gpu_ms_source", "handler_wall")
-    return line
-
-
-def own_fields_of_batch(lines: list[dict[str, Any]]) -> list[Fields | ValueError]:
-    """
-    As own_fields for each, with what it raises in its place; the objects may be changed.
-
-    One program prints all its lines with the same keys, so a batch is checked column by column: twice as fast.
-    """
-    alike: dict[tuple[str, ...], list[int]] = {}
-    for place, line in enumerate(lines):
-        alike.setdefault(tuple(line), []).append(place)
-    results: list[Any] = lines
-    for names, places in alike.items():
-        some = lines if len(places) == len(lines) else [lines[place] for place in places]
-        if not _checked_in_place(some, names):
-            for place, line in zip(places, some, strict=True):
-                try:
-                    results[place] = own_fields(line)
-                except ValueError as exc:
-                    results[place] = exc
-    return results
-
-
-def _checked_in_place(lines: list[dict[str, Any]], names: tuple[str, ...]) -> bool:
-    """Turns lines of these keys into their fields; False, and nothing changed, where one is odd in any way."""
-    if len(names) < 2 or any(name not in _EXPECTED for name in names):
-        return False
-    columns = dict(zip(names, zip(*map(itemgetter(*names), lines), strict=True), strict=True))
-    times: list[tuple[str, list[datetime]]] = []
-    for name, column in columns.items():
-        expected = _EXPECTED[name]
-        if not {value.__class__ for value in column} <= expected:
-            return False
-        if int in expected and not 0 <= min(column) <= max(column) <= 1e15:
-            return False
-        if name in _TIMES:
-            try:
-                at = list(map(datetime.fromisoformat, column))
-            except ValueError:
-                return False
-            if any(moment.tzinfo is not UTC for moment in at):
-                return False
-            times.append((name, at))
-    if {*columns[handler_line.MARK]} != {handler_line.VERSION} or not {*columns.get("gpu_ms_source", ())} <= {*handler_line.GPU_MS_SOURCES}:
-        return False
-    for name, at in times:
-        for line, moment in zip(lines, at, strict=True):
-            line[name] = moment
-    unlabelled = "gpu_ms" in columns and "gpu_ms_source" not in columns
-    for line in lines:
-        del line[handler_line.MARK]
-        if unlabelled:
-            line["gpu_ms_source"] = "handler_wall"
-    return True
+    return line or None
 
 
 def _inner_object(text: str) -> Any:

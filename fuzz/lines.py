@@ -3,7 +3,7 @@ Coverage-guided fuzzing of handler lines in all their wrappings; run by `make fu
 
     python -m fuzz.lines -max_total_time=60 [corpus folder]
 
-Any payload gives known fields of the right types, None, or a ValueError; own lines give in a batch what they give alone.
+Any payload gives known fields of the right types, None, or a ValueError; our own lines give at once what they give field by field.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from collectors.lines import handler_fields, own_fields, own_fields_of_batch
+from collectors.lines import handler_fields, own_fields
 from trial import handler_line
 from trial.config import KeepWarm, RunpodEndpoint
 
@@ -42,8 +42,8 @@ def one_input(data: bytes) -> None:
         for endpoint in (PLAIN, MAPPED):
             with contextlib.suppress(ValueError):
                 _check(handler_fields(payload, endpoint))
-    if isinstance(payloads[-1], dict) and handler_line.MARK in payloads[-1]:
-        _same_in_a_batch(payloads[-1])
+    at_once = own_fields(text)
+    assert at_once is None or at_once == handler_fields(text, PLAIN)
 
 
 def _check(fields: dict[str, Any] | None) -> None:
@@ -53,16 +53,6 @@ def _check(fields: dict[str, Any] | None) -> None:
     for name, value in fields.items():
         assert isinstance(value, TYPES[name]), (name, value)
     assert "gpu_ms" not in fields or fields["gpu_ms_source"] in handler_line.GPU_MS_SOURCES
-
-
-def _same_in_a_batch(line: dict[str, Any]) -> None:
-    found = own_fields_of_batch([dict(line), dict(line)])
-    alone: Any
-    try:
-        alone = own_fields(line)
-    except ValueError as exc:
-        found, alone = [str(f) for f in found], str(exc)
-    assert found == [alone] * 2
 
 
 def seeds() -> list[bytes]:

@@ -1,16 +1,19 @@
 """
 What a Lambda log event can say.
 
-Named tuples, not dataclasses: a day holds millions of them, and a frozen dataclass costs four times as much to create.
+msgspec structs, not dataclasses: a day holds millions of them. They are created six times as fast, and Python's collector,
+which would walk all of them again and again, leaves them alone.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
+
+from msgspec import Struct
 
 
-class Init(NamedTuple):
+class Init(Struct, frozen=True, gc=False):
     """
     One line about an initialisation or a SnapStart restore.
 
@@ -32,36 +35,34 @@ class Init(NamedTuple):
         return self.step
 
 
-class Start(NamedTuple):
+class Start(Struct, frozen=True, gc=False):
     """An invocation reached the runtime."""
 
+    kind: ClassVar[str] = "start"
+
     at: datetime
     stream: str
     request_id: str
 
-    @property
-    def kind(self) -> str:
-        return "start"
 
-
-class End(NamedTuple):
+class End(Struct, frozen=True, gc=False):
     """The runtime was done with it: END, or platform.runtimeDone."""
 
+    kind: ClassVar[str] = "end"
+
     at: datetime
     stream: str
     request_id: str
 
-    @property
-    def kind(self) -> str:
-        return "end"
 
-
-class Report(NamedTuple):
+class Report(Struct, frozen=True, gc=False):
     """
     The platform's account of one attempt, in ms and MB.
 
     Managed Instances report duration_ms alone. billed_ms already holds billed_restore_ms.
     """
+
+    kind: ClassVar[str] = "report"
 
     at: datetime
     stream: str
@@ -77,51 +78,41 @@ class Report(NamedTuple):
     error_type: str | None = None
 
     @property
-    def kind(self) -> str:
-        return "report"
-
-    @property
     def is_managed(self) -> bool:
         """The shape that only Managed Instances report: a duration and nothing else."""
         return self.billed_ms is None and self.memory_mb is None and self.duration_ms is not None
 
 
-class HandlerLine(NamedTuple):
+class HandlerLine(Struct, frozen=True, gc=False):
     """Fields of collectors.lines; without a request id it belongs to the request its environment is running."""
+
+    kind: ClassVar[str] = "handler_line"
 
     at: datetime
     stream: str
     request_id: str | None
     fields: dict[str, Any]
 
-    @property
-    def kind(self) -> str:
-        return "handler_line"
 
-
-class Failure(NamedTuple):
+class Failure(Struct, frozen=True, gc=False):
     """A line of its own that says how a request ended: `Task timed out` or `Runtime exited`; old streams write it after REPORT."""
+
+    kind: ClassVar[str] = "failure"
 
     at: datetime
     stream: str
     request_id: str
     status: Literal["timeout", "error"]
 
-    @property
-    def kind(self) -> str:
-        return "failure"
 
-
-class LogsDropped(NamedTuple):
+class LogsDropped(Struct, frozen=True, gc=False):
     """The platform lost `records` lines of this stream."""
+
+    kind: ClassVar[str] = "logs_dropped"
 
     at: datetime
     stream: str
     records: int
-
-    @property
-    def kind(self) -> str:
-        return "logs_dropped"
 
 
 LambdaFact = Init | Start | End | Report | HandlerLine | Failure | LogsDropped
