@@ -138,6 +138,11 @@ def whatif(
     concurrency: Annotated[Optional[int], typer.Option(help="Requests one worker serves at once.")] = None,
     dedicated: Annotated[Optional[int], typer.Option(help="This many instances that never stop, with one queue.")] = None,
     reject: Annotated[Optional[bool], typer.Option("--reject/--queue", help="What happens above --max-workers.")] = None,
+    provisioned: Annotated[Optional[int], typer.Option(help="Workers that never stop and are asked first.")] = None,
+    routing: Annotated[Optional[str], typer.Option(help="newest-idle, newest-created, least-recently-used or random.")] = None,
+    queue_delay: Annotated[Optional[float], typer.Option(help="RunPod's scaler: another worker after this many seconds.")] = None,
+    load_queueing: Annotated[Optional[bool], typer.Option("--load-queueing", help="Requests wait for a starting worker.")] = None,
+    allow_simultaneous: Annotated[bool, typer.Option("--allow-simultaneous", help="Two rows may share one arrival_ms.")] = False,
     json: Json = False,
 ) -> None:
     """Replay the observed arrivals under other settings; without policy flags: the table of standard settings."""
@@ -153,6 +158,11 @@ def whatif(
         concurrency=concurrency,
         dedicated=dedicated,
         reject=reject,
+        provisioned=provisioned,
+        routing=routing,
+        queue_delay=queue_delay,
+        load_queueing=load_queueing,
+        allow_simultaneous=allow_simultaneous,
     )
     command.run(config, endpoint=endpoint, flags=flags, as_json=json)
 
@@ -260,11 +270,27 @@ def prices_check(
     raise typer.Exit(command.check(config, book=book, as_json=json))
 
 
+@prices_app.command("refresh")
+def prices_refresh(
+    config: Config = DEFAULT,
+    book: Annotated[str | None, typer.Option("--prices", help="standard, article or a file.")] = None,
+    only: Annotated[str | None, typer.Option(metavar="aws|gcp|runpod", help="Ask this price API alone.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="A new file for the changed book; default: the trial's own book.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the difference and write nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")] = False,
+    json: Json = False,
+) -> None:
+    """Read prices again from the providers' APIs, show what differs, and write it after you agree."""
+    from flows.commands import prices_refresh as command
+
+    raise typer.Exit(command.run(config, book=book, only=only, to=to, dry_run=dry_run, yes=yes, as_json=json))
+
+
 def main() -> None:
     """Runs a command; a failure is one line on standard error with the way out, and its exit code."""
     quiet.settle()
     quiet.speak()
-    from trial.errors import FortnightError
+    from trial.errors import FortnightError, without_credentials
 
     try:
         app(standalone_mode=True)
@@ -277,7 +303,7 @@ def main() -> None:
         if os.environ.get("FORTNIGHT_DEBUG"):
             raise
         typer.echo(
-            f"fortnight: unexpected {type(exc).__name__}: {exc}. Run it again with `fortnight --debug ...` and report what it prints.",
+            f"fortnight: unexpected {type(exc).__name__}: {without_credentials(str(exc))}. Run it again with `fortnight --debug ...` and report what it prints.",
             err=True,
         )
         sys.exit(1)

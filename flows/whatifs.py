@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import logging
-from decimal import Decimal
 from typing import Any
 
-import numpy as np
-
-from analysis import arrivals, dedicated, whatif
-from analysis.billing.lives import WorkerLife, lives_cost
+from analysis import arrivals, whatif
 from analysis.break_even import BreakEven
 from analysis.compare import compare
-from analysis.price_rows import PriceRow
 from analysis.prices import PriceBook
-from analysis.replay_result import US_PER_S, ReplayResult
-from analysis.settings import Setting
-from analysis.whatif import Price, WhatIfTable
+from analysis.whatif import WhatIfTable
+from analysis.whatif_price import pricing
 from trial.calendar import Window
 from trial.config import Trial
 from trial.errors import ConfigError
@@ -43,7 +37,7 @@ def table_of(trial: Trial, store: Store, endpoint: Any, book: PriceBook, *, cold
             slo_ms=trial.trial.latency_slo_ms,
             noticed_share=trial.trial.noticed_share,
             confidence=trial.trial.confidence,
-            price=_pricing(endpoint, row, book),
+            price=pricing(book, endpoint),
             default_idle_timeout_s=float(row.idle.best) if row and row.idle else None,
             cold_start_ms=cold_start_ms,
         )
@@ -62,27 +56,3 @@ def break_evens_of(trial: Trial, result: EndpointResult, book: PriceBook) -> tup
         for option in trial.dedicated
     )
     return tuple(one for one in found if one is not None)
-
-
-def _pricing(endpoint: Any, row: PriceRow | None, book: PriceBook) -> Price:
-    def price(result: ReplayResult, setting: Setting) -> Decimal | None:
-        start, end = result.horizon_us
-        span_s = (end - start) / US_PER_S
-        if setting.dedicated is not None:
-            return dedicated.usd_per_day(book.row(setting.dedicated.price), instances=setting.dedicated.instances)
-        if row is None or not span_s:
-            return None
-        usd = lives_cost(row, endpoint.resources, _lives(result), len(result.arrival_us), span_s)
-        return sum(usd.values(), Decimal(0)) * Decimal(86_400) / Decimal(str(span_s))
-
-    return price
-
-
-def _lives(result: ReplayResult) -> list[WorkerLife]:
-    w = result.workers
-    # A worker that min_workers keeps is one that still runs at the end; provisioned and dedicated ones are pinned.
-    kept = w.pinned | ((w.ended_us >= result.horizon_us[1]) & (result.policy.most_floor > 0))
-    starting = w.ready_us - w.started_us
-    columns = (w.started_us, np.maximum(0, w.busy_us - starting), w.ended_us, starting)
-    seconds = ((c / US_PER_S).tolist() for c in columns)
-    return [WorkerLife(*life) for life in zip(*seconds, kept.tolist(), strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +24,23 @@ class Flags:
     concurrency: int | None
     dedicated: int | None
     reject: bool | None
+    provisioned: int | None
+    routing: str | None
+    queue_delay: float | None
+    load_queueing: bool | None
+    allow_simultaneous: bool
 
     @property
     def names_a_policy(self) -> bool:
-        given = (self.idle_timeout, self.min_workers, self.max_workers, self.ping_every, self.concurrency, self.dedicated, self.reject)
-        return any(value is not None for value in given)
+        others = ("arrivals", "cold_start_ms", "allow_simultaneous")
+        return any(getattr(self, f.name) is not None for f in fields(self) if f.name not in others)
 
 
 def run(path: Path, *, endpoint: str | None, flags: Flags, as_json: bool) -> None:
     if flags.arrivals is not None:
         from analysis.arrivals import read_csv
 
-        _one(read_csv(flags.arrivals), flags, default_cold_ms=None, as_json=as_json)
+        _one(read_csv(flags.arrivals, allow_simultaneous=flags.allow_simultaneous), flags, default_cold_ms=None, as_json=as_json)
         return
     trial = config.load(path)
     chosen = [trial.endpoint(endpoint)] if endpoint else list(trial.endpoints)
@@ -81,23 +86,21 @@ def _one(arrivals: Any, flags: Flags, *, default_cold_ms: float | None, as_json:
 
 
 def _policy(flags: Flags) -> Any:
-    from analysis.policies import Policy
+    from analysis.policies import from_flags
 
     given = {
-        "idle_timeout_s": flags.idle_timeout,
         "min_workers": flags.min_workers,
         "max_workers": flags.max_workers,
-        "ping_every_s": flags.ping_every,
+        "reject": flags.reject,
         "concurrency": flags.concurrency,
-        "dedicated": flags.dedicated,
-        "overflow": None if flags.reject is None else "reject" if flags.reject else "queue",
+        "ping_every_s": flags.ping_every,
+        "provisioned": flags.provisioned,
+        "routing": flags.routing,
+        "queue_delay_s": flags.queue_delay,
+        "load_queueing": flags.load_queueing,
     }
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    if flags.dedicated is not None:
-        chosen.setdefault("idle_timeout_s", None)
-    elif flags.idle_timeout is None and flags.ping_every is not None:
-        raise ConfigError("--ping-every without --idle-timeout: a ping keeps warm what would otherwise stop", do="Give --idle-timeout too")
-    return Policy(**chosen)
+    return from_flags(idle_timeout_s=flags.idle_timeout, dedicated=flags.dedicated, **chosen)
 
 
 def _print(table: Any) -> None:
