@@ -38,6 +38,7 @@ def provenance(row: Any) -> dict[str, Any]:
         "billed_phases": ", ".join(row.billed),
         "rounding_s": f"{row.rounding_s:f}",
         "read_on": row.read_on.isoformat(),
+        "as_of": row.as_of.isoformat() if row.as_of else None,
         "source": row.source,
         "confidence": row.confidence,
         "closed": row.closed.isoformat() if row.closed else None,

@@ -3,55 +3,75 @@
 from __future__ import annotations
 
 import json
+import textwrap
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from analysis import prices
 from flows import costs
 from trial import config
+from trial.config import PricesSection, Trial
+
+WIDTH = 80
 
 
 def list_rows(path: Path, *, book: str | None, as_json: bool) -> None:
-    opened, max_age_days, today = _open(path, book)
-    rows = [{"name": row.name, **costs.provenance(row), "age_days": (today - row.read_on).days} for row in opened.rows.values()]
+    found, trial, today = opened(path, book)
+    limit = _prices(trial).max_age_days
+    rows = [{"name": row.name, **costs.provenance(row), "age_days": (today - row.read_on).days} for row in found.rows.values()]
     if as_json:
-        print(json.dumps({"book": opened.name, "sha256": opened.sha256, "rows": rows}, indent=1))
+        print(json.dumps({"book": found.name, "sha256": found.sha256, "rows": rows}, indent=1))
         return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+    for system in dict.fromkeys(row["system"] for row in rows):
+        print(f"\n{system}")
+        for row in rows:
+            if row["system"] == system:
+                print("\n".join(_lines(row, limit)))
+    print(f"\n{len(rows)} rows of the {found.name} book; sha256 {found.sha256[:16]}")
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"{opened.name} price book", title_justify="left")
-    for column in ("row", "price", "billed", "age", "conf.", "source"):
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        stale = "!" if row["age_days"] > max_age_days else ""
-        mark = f"closed {row['closed']}" if row["closed"] else "hypothetical" if row["hypothetical"] else row["billed_phases"]
-        table.add_row(row["name"], row["usd"], mark, f"{row['age_days']} d{stale}", row["confidence"], row["source"])
-    Console().print(table)
+
+def _lines(row: Mapping[str, Any], limit: int) -> list[str]:
+    """A row as a block that fits 80 columns: its name and price, what it bills, and how far it can be trusted."""
+    age = f"read {row['read_on']}, {row['age_days']} days ago" + (f": STALE, over {limit}" if row["age_days"] > limit else "")
+    age += f"; its source speaks for {row['as_of']}" if row["as_of"] else ""
+    kept = f"closed {row['closed']}; " if row["closed"] else "hypothetical; " if row["hypothetical"] else ""
+    said = [
+        f"{row['usd']}, {row['region']}",
+        f"bills {row['billed_phases'].replace('_', ' ')}" if row["billed_phases"] else "bills nothing",
+        f"{kept}{age}; confidence {row['confidence']}",
+        f"from {row['source']}",
+    ]
+    wrapped = (textwrap.fill(text, width=WIDTH, initial_indent="    ", subsequent_indent="      ") for text in said)
+    return [f"  {row['name']}", *wrapped]
 
 
 def check(path: Path, *, book: str | None, as_json: bool) -> int:
     """The exit code: 1 where a row is stale, contradictory or incomplete."""
-    opened, max_age_days, today = _open(path, book)
-    problems = prices.check(opened, today=today, max_age_days=max_age_days)
+    found, trial, today = opened(path, book)
+    problems = prices.check(found, today=today, max_age_days=_prices(trial).max_age_days)
     errors = [p for p in problems if p.level == "error"]
     if as_json:
-        print(json.dumps({"book": opened.name, "problems": [asdict(p) for p in problems]}, indent=1))
+        print(json.dumps({"book": found.name, "problems": [asdict(p) for p in problems]}, indent=1))
     else:
         for problem in problems:
             print(f"{problem.level}: {problem.row}: {problem.kind}: {problem.detail}")
-        print(f"{len(opened.rows)} rows checked, {len(errors)} errors, {len(problems) - len(errors)} notes")
+        print(f"{len(found.rows)} rows checked, {len(errors)} errors, {len(problems) - len(errors)} notes")
     return 1 if errors else 0
 
 
-def _open(path: Path, book: str | None) -> tuple[prices.PriceBook, int, date]:
-    """The book named, or trial.toml's; the standard one where there is no trial here."""
+def opened(path: Path, book: str | None) -> tuple[prices.PriceBook, Trial | None, date]:
+    """The book named, or trial.toml's; the standard one where there is no trial here. With the trial, and today."""
     from flows import wiring
 
     today = wiring.now().date()
     if not path.exists() and path == Path("trial.toml"):
-        return prices.load(book or "standard", folder=Path.cwd()), config.PricesSection().max_age_days, today
+        return prices.load(book or "standard", folder=Path.cwd()), None, today
     trial = config.load(path)
-    return prices.load(book or trial.prices.book, folder=trial.folder), trial.prices.max_age_days, today
+    return prices.load(book or trial.prices.book, folder=trial.folder), trial, today
+
+
+def _prices(trial: Trial | None) -> PricesSection:
+    return trial.prices if trial else PricesSection()
