@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 from trial.errors import Denied, Malformed, NotFound, SourceError, Throttled, Unreachable
 
 SIGN_IN = "Sign in with `aws sso login` or `aws configure`, or set `profile` to one that is signed in"
 LATER = "Collect again later; nothing stored was changed"
+_CLOCK = re.compile(r"[Ss]ignature (expired|not yet current)|[Rr]equest.{0,20} time.{0,20}too (large|skewed)")
 
 _NOT_FOUND = frozenset({"ResourceNotFoundException", "ResourceNotFound", "ValidationError.NotFound"})
 _SIGN_IN = frozenset(
@@ -83,15 +85,21 @@ def _from_answer(exc: Exception, *, where: str, grant: str, find: str) -> Source
     error = answer.get("Error", {})
     code = str(error.get("Code", ""))
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    said = " ".join(str(error.get("Message") or exc).split()).rstrip(".")[:300]
+    # A refused signature is answered with the whole request it was computed over, session token and all.
+    message = str(error.get("Message") or exc).split("The Canonical String", 1)[0]
+    said = " ".join(message.split()).rstrip(".")[:300]
     if code in _NOT_FOUND:
         return NotFound(f"not found: {said}", where=where, do=find)
+    if code in _SIGN_IN and _CLOCK.search(said):
+        return Denied(f"the signature's time was refused: {said}", where=where, do="Set this machine's clock, which is minutes off")
     if code in _SIGN_IN:
         return Denied(f"credentials refused: {said}", where=where, do=SIGN_IN)
     if code in _DENIED or (status == 403 and code not in _THROTTLED):
         return Denied(f"permission denied: {said}", where=where, do=grant)
     if code in _THROTTLED or status == 429:
         return Throttled(f"too many calls a second: {said}", where=where, do="Collect again later; other readers share the quota")
+    if "nextToken" in said and "expired" in said:
+        return Unreachable(f"the list took longer than its page token lives: {said}", where=where, do=LATER)
     if status >= 500 or code in ("ServiceUnavailableException", "InternalFailure", "InternalServerError", "RequestTimeout"):
         return Unreachable(f"the service failed: {said}", where=where, do=LATER)
     if status and status < 400:

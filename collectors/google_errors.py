@@ -38,6 +38,12 @@ def mapped(*, where: str, grant: str, find: str) -> Iterator[None]:
     except (google.ServerError, google.RetryError, google.Cancelled, google.Aborted) as exc:
         raise Unreachable(f"no answer: {_said(exc)}", where=where, do="Collect again later; nothing stored was changed") from exc
     except google.BadRequest as exc:
+        if "page_token" in _said(exc) and "expired" in _said(exc):
+            raise Unreachable(
+                f"the list took longer than its page token lives: {_said(exc)}",
+                where=where,
+                do="Collect again later; nothing stored was changed",
+            ) from exc
         raise Malformed(f"request refused: {_said(exc)}", where=where, do=find) from exc
     except google.GoogleAPIError as exc:
         raise SourceError(_said(exc), where=where) from exc
