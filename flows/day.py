@@ -127,8 +127,7 @@ class _Quarantine:
         self.count += len(broken)
         if sum(rows.num_rows for rows, _ in self._waiting) >= QUARANTINE_BATCH:
             self.flush()
-        keep = set(range(table.num_rows)) - set(broken)
-        return table.take(sorted(keep))
+        return table.filter(pa.array([i not in result.broken_rows for i in range(table.num_rows)], type=pa.bool_()))
 
     def flush(self) -> None:
         texts = _raw_texts(self._reader, {r for rows, _ in self._waiting for r in rows["request_id"].to_pylist() if r})
