@@ -10,7 +10,7 @@ import pytest
 
 from expectations.result import Rule, SuiteResult
 from flows import day as days
-from flows import pull
+from flows import pull, reading
 from trial.calendar import Calendar
 from trial.errors import CheckError
 from trial.meter import Meter
@@ -150,7 +150,7 @@ def test_batches_do_not_show(tmp_path, monkeypatch):
     events = [event(str(n), n=n, at=NOON + timedelta(seconds=n)) for n in range(20)]
     _, whole = run(tmp_path / "whole", events)
     monkeypatch.setattr(days, "BATCH", 3)
-    monkeypatch.setattr(days, "REJECTED_BATCH", 2)
+    monkeypatch.setattr(reading, "REJECTED_BATCH", 2)
     _, parts = run(tmp_path / "parts", events)
     assert whole == parts
 
