@@ -95,9 +95,9 @@ def ours(events: list[RawEvent]) -> int:
     for first in range(0, len(events), BATCH):
         batch = events[first : first + BATCH]
         outcomes = parse_batch(batch, ENDPOINT)
-        for event in batch:
-            tally.read += event.copies
-        tally.duplicate += sum(event.copies for event in batch) - len(batch)
+        copies = sum([event.copies for event in batch])
+        tally.read += copies
+        tally.duplicate += copies - len(batch)
         account(outcomes, tally)
         facts += len(outcomes)
     ledger = tally.close()

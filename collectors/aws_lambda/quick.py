@@ -1,8 +1,7 @@
 """
 A batch of events at once, for speed alone (benchmarks/parsing.py): parse_batch gives what parse gives one by one.
 
-Nearly all lines have the four shapes that are taken apart here by slices and splits, with what comes again and again looked
-up whole. Whatever is odd in any way goes to parse.
+Nearly all lines have the four shapes that are taken apart here, with what comes again and again looked up whole. Whatever is odd in any way goes to parse.
 """
 
 from __future__ import annotations
@@ -20,7 +19,9 @@ from trial.records import Ignored, RawEvent, Rejected
 
 Outcome = LambdaFact | Ignored | Rejected
 
-_LINE_ENDS = frozenset({"", "\n", "\r\n"})
+_REPORT_HEAD = re.compile(r"REPORT RequestId: ([\w-]{36})\tDuration: (\d{1,9}(?:\.\d{1,6})?)", re.ASCII).fullmatch
+_START = re.compile(r"START RequestId: ([\w-]{36}) Version: (?:\$LATEST|\d{1,9})(?:\r?\n)?", re.ASCII).fullmatch
+_END = re.compile(r"END RequestId: ([\w-]{36})(?:\r?\n)?", re.ASCII).fullmatch
 _KEPT = 20_000
 
 
@@ -67,9 +68,6 @@ def parse_batch(events: Iterable[RawEvent], endpoint: Any) -> list[Outcome]:
     outcomes: list[Outcome] = []
     put = outcomes.append
     plain = endpoint.keep_warm is None
-    versions: set[str] = set()
-    # Ids whose characters were looked at: START, END and REPORT of a request carry the same.
-    ids: set[str] = set()
     for event in events:
         text, stream = event.payload, event.stream
         if type(text) is str and stream[11:12] == "[":
@@ -77,32 +75,23 @@ def parse_batch(events: Iterable[RawEvent], endpoint: Any) -> list[Outcome]:
             if first == "R":
                 try:
                     head, billed, end = text.split(" ms\t", 2)
-                    request_id, duration = head[18:54], head[65:]
-                    if (
-                        (request_id in ids or _is_id(request_id, ids))
-                        and head[:18] == "REPORT RequestId: "
-                        and head[54:65] == "\tDuration: "
-                        and duration.replace(".", "", 1).isdecimal()
-                        and len(duration) < 16
-                    ):
+                    match = _REPORT_HEAD(head)
+                    if match is not None:
+                        request_id, duration = match.groups()
                         size, used, init_ms = _REPORT_ENDS[end]
                         put(Report(event.at, stream, request_id, float(duration), _BILLED[billed], size, used, init_ms))
                         continue
                 except ValueError:
                     pass
             elif first == "S":
-                request_id, rest = text[17:53], text[53:]
-                if (
-                    (request_id in ids or _is_id(request_id, ids))
-                    and (rest in versions or _is_version(rest, versions))
-                    and text[:17] == "START RequestId: "
-                ):
-                    put(Start(event.at, stream, request_id))
+                match = _START(text)
+                if match is not None:
+                    put(Start(event.at, stream, match[1]))
                     continue
             elif first == "E":
-                request_id = text[15:51]
-                if (request_id in ids or _is_id(request_id, ids)) and text[51:] in _LINE_ENDS and text[:15] == "END RequestId: ":
-                    put(End(event.at, stream, request_id))
+                match = _END(text)
+                if match is not None:
+                    put(End(event.at, stream, match[1]))
                     continue
             elif plain and text[:13] == OWN:
                 fields = own_fields(text)
@@ -127,18 +116,3 @@ def account(outcomes: Sequence[Outcome], tally: Tally) -> None:
                 tally.rejected[outcome.reason] += 1
             elif isinstance(outcome, Init):
                 tally.used[outcome.kind] += 1
-
-
-def _is_id(text: str, ids: set[str]) -> bool:
-    if len(text) == 36 and text.isprintable() and " " not in text and "\\" not in text:
-        ids.add(text)
-        return True
-    return False
-
-
-def _is_version(text: str, versions: set[str]) -> bool:
-    version = text[10:].rstrip("\r\n")
-    if text[:10] == " Version: " and (version == "$LATEST" or (version.isascii() and version.isdecimal())):
-        versions.add(text)
-        return True
-    return False
