@@ -73,7 +73,7 @@ def refuse(answer: httpx.Response, *, where: str, key_env: str) -> None:
     """
     if answer.is_success:
         return
-    status, detail = answer.status_code, _problem(answer)
+    status, detail = answer.status_code, _without_key(_problem(answer), answer)
     if status in (401, 403):
         raise Denied(f"the key was refused ({status}{detail})", where=where, do=f"Set {key_env} to a valid key that may read this endpoint")
     if status in (404, 410):
@@ -118,6 +118,12 @@ def _object(answer: httpx.Response, where: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise Malformed(f"the API answered with a {type(data).__name__}, expected an object", where=where)
     return data
+
+
+def _without_key(text: str, answer: httpx.Response) -> str:
+    """Servers quote the key they refuse."""
+    key = answer.request.headers.get("authorization", "").rpartition(" ")[2]
+    return text.replace(key, "***") if key else text
 
 
 def _problem(answer: httpx.Response) -> str:

@@ -110,6 +110,8 @@ def _publish(trial: Trial, item: News) -> None:
     if urls:
         import apprise
 
+        # Its own log lines name the URLs, which are keys; what went wrong is said below.
+        logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
         sender = apprise.Apprise()
         for url in urls:
             sender.add(url)

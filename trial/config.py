@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from trial.calendar import Calendar
 from trial.errors import ConfigError
@@ -19,10 +19,32 @@ NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
 EXPORT_FORMATS = ("aws-lambda", "cloud-run", "runpod", "replicate", "invocations")
 
 
+_SECRET_IN_URL = re.compile(
+    r"://[^/\s@]*:[^/\s@]+@|[?&][^=&]*(?:password|secret|token|signature|access_key|api_?key)[^=&]*=", re.IGNORECASE
+)
+
+
+def _without_secrets(value: str) -> str:
+    if _SECRET_IN_URL.search(value):
+        raise ValueError("holds a password or a key; leave it out and give it in the environment, as the guide of its service says")
+    return value
+
+
+def _env_name(value: str) -> str:
+    # Keys themselves are pasted here; none that is known is all capitals.
+    if not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,99}", value):
+        raise ValueError("expected the name of an environment variable, in capitals, and not the key itself")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_without_secrets)]
+EnvName = Annotated[str, AfterValidator(_env_name)]
+
+
 class Section(BaseModel):
     """A table of trial.toml."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class TrialSection(Section):
@@ -65,7 +87,7 @@ class TrialSection(Section):
 class StoreSection(Section):
     """[store]: where raw events, invocations and summaries are kept."""
 
-    url: str = Field("fortnight-data", description="a folder (relative to trial.toml), s3://bucket/prefix or gs://bucket/prefix")
+    url: Address = Field("fortnight-data", description="a folder (relative to trial.toml), s3://bucket/prefix or gs://bucket/prefix")
     keep_raw: Literal["all", "known-fields"] = Field(
         "all", description="known-fields: of users' log lines keep only handler fields, and the length and hash of all others"
     )
@@ -74,7 +96,7 @@ class StoreSection(Section):
 class TrackingSection(Section):
     """[tracking]: the MLflow store."""
 
-    uri: str | None = Field(None, description="MLflow tracking URI; default: SQLite beside the store")
+    uri: Address | None = Field(None, description="MLflow tracking URI; default: SQLite beside the store")
 
 
 class PricesSection(Section):
@@ -148,11 +170,11 @@ class EndpointBase(Section):
     min_workers: Annotated[int, Field(ge=0)] = Field(0, description="instances kept warm, as configured on the platform")
     concurrency: Annotated[int, Field(ge=1)] = Field(1, description="requests one instance serves at once")
     keep_warm: KeepWarm | None = Field(None, description="how to recognise keep-warm pings")
-    bill: str | None = Field(
+    bill: Address | None = Field(
         None, description="billing export with FOCUS columns (CSV or Parquet) to reconcile with: a file or glob, relative to trial.toml"
     )
     fields: dict[str, str] = Field(default_factory=dict, description="handler line field -> dotted path in your own JSON log lines")
-    api_endpoint: str | None = Field(None, description="another address than the vendor's: the sandbox, or a proxy")
+    api_endpoint: Address | None = Field(None, description="another address than the vendor's: the sandbox, or a proxy")
 
     @field_validator("name")
     @classmethod
@@ -190,8 +212,8 @@ class RunpodEndpoint(EndpointBase):
 
     platform: Literal["runpod"]
     endpoint_id: str
-    api_key_env: str = "RUNPOD_API_KEY"
-    handler_lines: str | None = Field(None, description="files of handler lines: a glob, or s3:// or gs:// glob")
+    api_key_env: EnvName = "RUNPOD_API_KEY"
+    handler_lines: Address | None = Field(None, description="files of handler lines: a glob, or s3:// or gs:// glob")
 
 
 class SagemakerEndpoint(EndpointBase):
@@ -219,7 +241,7 @@ class ReplicateEndpoint(EndpointBase):
     """Replicate predictions of one model or deployment."""
 
     platform: Literal["replicate"]
-    api_key_env: str = "REPLICATE_API_TOKEN"
+    api_key_env: EnvName = "REPLICATE_API_TOKEN"
     model_owner_name: str | None = Field(None, description="owner/name of the model whose predictions count")
     deployment: str | None = Field(None, description="owner/name of the deployment whose predictions count")
 
@@ -229,7 +251,7 @@ class ExportEndpoint(EndpointBase):
 
     platform: Literal["export"]
     format: Literal["aws-lambda", "cloud-run", "runpod", "replicate", "invocations"]
-    path: str = Field(description="a file or glob, relative to trial.toml")
+    path: Address = Field(description="a file or glob, relative to trial.toml")
 
 
 Endpoint = AwsLambdaEndpoint | CloudRunEndpoint | RunpodEndpoint | SagemakerEndpoint | VertexEndpoint | ReplicateEndpoint | ExportEndpoint

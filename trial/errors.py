@@ -14,8 +14,25 @@ The errors Fortnight raises on purpose, each one line that says what happened, w
     ├── LedgerError            lines went missing inside Fortnight itself: a bug   exit 1
     └── CheckError             an expectation could not be evaluated: not bad data exit 1
 
-Foreign exceptions are mapped into this tree at the seam where they appear, `from exc`.
+Foreign exceptions are mapped into this tree at the seam where they appear, `from exc`. Their words often quote the request,
+so what looks like a credential is blotted out of every error's text.
 """
+
+import re
+
+# user:password@ of a URL; Authorization headers; `name: value` and `name=value` where the name says it is a secret.
+_CREDENTIALS = re.compile(
+    r"(?P<url>(?<=://)[^/\s@]*@)"
+    r"|(?P<scheme>\b(?:bearer|basic)\s+)[\w.~+/=-]{6,}"
+    r"|(?P<name>(?:x-amz-security-token|authorization|credential|signature|[\w-]*(?:api[_-]?key|access[_-]?key|password|secret|token))"
+    r"[\"']?\s*[:=]\s*[\"']?)(?:(?:bearer|basic)\s+)?[^\s\"'&,;<>]{4,}",
+    re.IGNORECASE,
+)
+
+
+def without_credentials(text: str) -> str:
+    """The text with what looks like a credential replaced by `***`."""
+    return _CREDENTIALS.sub(lambda m: "***@" if m["url"] else f"{m['scheme'] or m['name']}***", text)
 
 
 class FortnightError(Exception):
@@ -31,8 +48,9 @@ class FortnightError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: str | None = None, do: str | None = None) -> None:
-        self.what, self.where, self.do = what, where, do
-        super().__init__(what, where, do)
+        self.what, self.where = without_credentials(what), without_credentials(where) if where else where
+        self.do = do
+        super().__init__(self.what, self.where, do)
 
     def __str__(self) -> str:
         line = f"{self.where}: {self.what}" if self.where else self.what
