@@ -135,11 +135,11 @@ def own_fields(text: str) -> Fields | None:
     """
     try:
         line: Fields = _decode_own(text)  # type: ignore[assignment]
-        for name in _TIMES & line.keys():
-            at = _iso(line[name])
-            if at.tzinfo is not UTC:
-                return None
-            line[name] = at
+        for name in ("ts", "process_start"):
+            if name in line:
+                at = line[name] = _iso(line[name])
+                if at.tzinfo is not UTC:
+                    return None
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     if "type" in line or "fortnight" not in line:

@@ -1,7 +1,8 @@
 """
 A batch of events at once, for speed alone (benchmarks/parsing.py): parse_batch gives what parse gives one by one.
 
-Nearly all lines have the four shapes that are taken apart here, with what comes again and again looked up whole. Whatever is odd in any way goes to parse.
+Nearly all lines have the four shapes that are taken apart here, with what comes again and again looked up whole; whatever is
+odd in any way goes to parse.
 """
 
 from __future__ import annotations
