@@ -23,7 +23,10 @@ from urllib.request import urlopen
 import pytest
 
 from analysis.break_even import BreakEven, break_even
+from analysis.cost_by_model import by_model
+from analysis.reconcile import reconcile
 from analysis.sketches import sketch
+from analysis.tracker_cost import TrackerCost
 from analysis.traffic_cost import Curve, exact
 from reports.extras import ReportExtras
 from trial import config as trial_config
@@ -259,15 +262,18 @@ def _endpoint(name: str, price: str, days: int) -> EndpointResult:
     summaries = tuple(_day(name, i) for i in range(days))
     whatifs = _whatifs(name)
     meeting = [w for w in whatifs if w.meets_slo]
-    return EndpointResult(
+    cost = _cost(name, summaries, price)
+    made = EndpointResult(
         endpoint=name,
         platform=SHAPES[name][0],
         days=summaries,
         verdict=_verdict(name, summaries),
-        cost=_cost(name, summaries, price),
+        cost=cost,
+        reconciliation=reconcile(cost, tolerance=0.01),
         whatifs=whatifs,
         cheapest=min(meeting, key=lambda w: w.usd_per_day or Decimal(0)),
     )
+    return replace(made, by_model=by_model(cost, made.total)) if made.total is not None else made
 
 
 def build(days: int) -> TrialResult:
@@ -414,6 +420,22 @@ def extras() -> ReportExtras:
         ],
         hourly={name: _hours(name) for name in SHAPES},
         operations={"summariser-run": {"deployments": 2, "handler_line_share": 0.991, "failed_collections": 1, "doctor_warnings": 0}},
+        tracker={
+            "summariser-fn": TrackerCost(
+                pulls=42,
+                failed=1,
+                calls=310,
+                bytes=21_400_000,
+                events=61_200,
+                throttles=3,
+                metrics=126,
+                usd=Decimal("0.00126"),
+                charged_for="126 metrics read (cloudwatch-get-metric-data)",
+            ),
+            "summariser-run": TrackerCost(
+                pulls=42, failed=0, calls=900, bytes=88_000_000, events=70_000, throttles=0, metrics=800, usd=None, charged_for="unknown"
+            ),
+        },
         planted={"summariser-run": {"cold_hits": 2400, "gpu_ms": 1634000.0, "usd": "179.48"}},
     )
 
