@@ -6,9 +6,10 @@ The store: raw events, invocations, instances, quarantine, usage and one manifes
     instances/..., quarantine/...                           likewise
     days/endpoint=E/day=D.json                              the manifest: names the day's files, holds its summary
     chain.ndjson                                            one line for each manifest that changes (trial.chain)
+    pulls/endpoint=E/day=D.ndjson                           what collecting took, one line a pull (trial.pulls)
 
 A day becomes visible when its manifest is replaced, in one step; files that no manifest names are swept. Collecting a
-day again with nothing new leaves every byte as it was.
+day again with nothing new leaves every byte of it as it was; that it was collected again is one more line under pulls/.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from sandbox.http_server import Request, Response, serve_http
 from trial.calendar import Calendar, Window
 from trial.config import SagemakerEndpoint
 from trial.errors import Denied, NotFound, Unreachable
+from collectors.sagemaker.usage import METRICS
 from trial.meter import Meter
 from trial.records import Ignored, RawEvent, Rejected
 
@@ -100,7 +101,8 @@ def test_microseconds_become_milliseconds_and_hours_without_points_stay_away(clo
     assert first.gpu_utilisation == pytest.approx(0.375)
     # A host without a request: nobody said zero.
     assert (second.start.hour, second.requests, second.errors, second.gpu_utilisation) == (10, None, None, 0.0)
-    assert meter.calls == 1 and first.source == "cloudwatch-metrics"
+    assert (meter.calls, meter.metrics) == (1, len(METRICS)), "GetMetricData is charged by the metric asked for"
+    assert first.source == "cloudwatch-metrics"
 
 
 def test_only_this_variant_and_only_this_window(cloudwatch):

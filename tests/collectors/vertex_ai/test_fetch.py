@@ -53,6 +53,7 @@ def test_metrics_become_hourly_buckets(world):
     ]
     buckets = usage(world)
     assert len(buckets) == 24 and {b.source for b in buckets} == {"cloud-monitoring"}
+    assert world.meter.metrics == len(world.google.series) + 1, "charged by time series returned; a query without any counts as one"
     first, second, sixth = buckets[0], buckets[1], buckets[5]
     assert (first.requests, first.errors, first.instances) == (109, 9, 2.0)
     assert first.gpu_utilisation == pytest.approx(0.40)
