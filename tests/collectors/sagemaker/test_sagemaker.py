@@ -15,13 +15,13 @@ from moto import mock_aws
 
 from collectors import sagemaker
 from collectors.sagemaker.metrics import HOST, SERVICE
+from collectors.sagemaker.usage import METRICS
 from sandbox.clock import Clock
 from sandbox.cloudwatch_metrics import CloudWatchMetrics, Metric
 from sandbox.http_server import Request, Response, serve_http
 from trial.calendar import Calendar, Window
 from trial.config import SagemakerEndpoint
 from trial.errors import Denied, NotFound, Unreachable
-from collectors.sagemaker.usage import METRICS
 from trial.meter import Meter
 from trial.records import Ignored, RawEvent, Rejected
 
