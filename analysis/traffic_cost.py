@@ -91,7 +91,8 @@ def serverless(
     A measured endpoint's curve, drawn through its own point.
 
     Billed per request: what the trial's days cost per request, and what they cost without any (provisioned environments).
-    Billed by instance life: the closed form, its burstiness fitted so that the trial's traffic costs what the trial cost.
+    Billed by instance life: the closed form, its burstiness fitted so that the trial's traffic costs what the trial cost; what
+    minimum instances cost while idle stands on top.
     The band comes from the days' spread (Student t over days), the bounds of the lives, and the interval of the service time.
 
     Args:
@@ -103,13 +104,14 @@ def serverless(
     fixed = sum((float(d.usd.get(p, 0)) for d in cost.days for p in ("provisioned", "min_instances")), 0.0) / max(1, len(cost.days))
     if row.rule in ("node-hours", "managed-instances"):
         return exact(cost.endpoint, lambda _: day.best or 0.0)
-    if row.rule != "instance-life" or fixed > 0 or traffic.service_ms is None:
+    if row.rule != "instance-life" or traffic.service_ms is None:
         return Curve(name=cost.endpoint, **{k: _line(fixed, v, n) for k, v in zip(("low", "best", "high"), _triple(day), strict=True)})
     mean = traffic.service_ms / 1000
     service = _triple(service_s) if service_s is not None else (mean, mean, mean)
     per_s = float(usd_per_hour(row, resources)) / 3600
     fitted = [
-        _fit(usd / per_s, n, service_s=s, start_s=start_s, idle_s=idle_s, per_s=per_s) for usd, s in zip(_triple(day), service, strict=True)
+        _fit(max(0.0, usd - fixed) / per_s, n, service_s=s, start_s=start_s, idle_s=idle_s, per_s=per_s, fixed=fixed)
+        for usd, s in zip(_triple(day), service, strict=True)
     ]
     return Curve(name=cost.endpoint, low=fitted[0], best=fitted[1], high=fitted[2])
 
@@ -151,8 +153,13 @@ T95 = dict(
 )
 
 
-def _fit(target_s: float, n: float, *, service_s: float, start_s: float, idle_s: float, per_s: float) -> Usd:
-    """The closed form through (n, target): burstiness by bisection, and a plain factor for what no burstiness explains."""
+def _fit(target_s: float, n: float, *, service_s: float, start_s: float, idle_s: float, per_s: float, fixed: float = 0.0) -> Usd:
+    """
+    The closed form through (n, target): burstiness by bisection, and a plain factor for what no burstiness explains.
+
+    Args:
+        fixed: USD a day whatever comes (minimum instances while nobody is there), on top.
+    """
 
     def seconds(requests: float, burst: float) -> float:
         return workers_s_per_day(requests, service_s=service_s, start_s=start_s, idle_s=idle_s, burst=burst)
@@ -164,7 +171,7 @@ def _fit(target_s: float, n: float, *, service_s: float, start_s: float, idle_s:
     burst = math.exp((low + high) / 2)
     reached = seconds(n, burst)
     factor = target_s / reached if reached > 0 else 1.0
-    return lambda requests: seconds(requests, burst) * per_s * factor
+    return lambda requests: fixed + seconds(requests, burst) * per_s * factor
 
 
 def _line(fixed: float, usd: float, n: float) -> Usd:

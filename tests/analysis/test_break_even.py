@@ -115,6 +115,21 @@ def test_the_curve_goes_through_the_trials_own_point(usd):
     assert curve.best(350) < curve.best(700) < curve.best(7000)
 
 
+def test_minimum_instances_stand_on_top_of_a_curve_that_still_flattens():
+    day = {"run": Decimal(1), "idle": Decimal(3), "min_instances": Decimal(2)}
+    days = tuple(
+        DayCost(day=date(2026, 11, 2) + timedelta(days=i), usd=day, low=Decimal(6), high=Decimal(6), billed_seconds=Decimal(0))
+        for i in range(5)
+    )
+    cost = EndpointCost(endpoint="summariser", price="x", days=days, requests=3500)
+    traffic = Traffic(requests_per_day=700, service_ms=1400.0)
+    curve = serverless(cost, BOOK.rows["runpod-flex-4090"], Resources(), traffic=traffic, start_s=9.0, idle_s=5.0)
+    assert curve.best(700) == pytest.approx(6.0)
+    assert curve.best(0) == pytest.approx(2.0)
+    # A worker that never rests costs 86,400 s * 0.00031: no traffic that one can carry costs more than that and the minimum.
+    assert curve.best(20_000) <= 2.0 + 86_400 * 0.00031 < 2.0 + 4.0 * 20_000 / 700
+
+
 def test_burstier_traffic_costs_less_at_the_same_volume_and_the_same_when_never_idle():
     low, high = (workers_s_per_day(700, service_s=1.4, start_s=9, idle_s=5, burst=b) for b in (0.2, 1.0))
     assert low < high
