@@ -30,7 +30,7 @@ def register(trial: Trial, store: Store, *, now: datetime) -> registration.Regis
 
 
 def verdicts(trial: Trial, store: Store, *, now: datetime, names: Sequence[str] | None = None) -> tuple[EndpointResult, ...]:
-    """The endpoints with their days and verdicts, without costs: what a daily run needs."""
+    """The endpoints with their days and verdicts, without costs, and so without what a bill says of them."""
     known = registration.read(store.files)
     changes = known.changes if known else ()
     return tuple(
@@ -64,20 +64,30 @@ def gather(trial: Trial, store: Store, *, now: datetime, names: Sequence[str] | 
     )
 
 
-def _priced(trial: Trial, store: Store, result: EndpointResult, book: PriceBook) -> EndpointResult:
+def costed(trial: Trial, store: Store, result: EndpointResult, book: PriceBook) -> EndpointResult:
+    """The endpoint with its cost held against its bill, and what that does to its verdict."""
     endpoint = trial.endpoint(result.endpoint)
     cost = costs.cost_of(trial, store, endpoint, result, book)
-    cost = bills.with_bill(trial, endpoint, cost) if cost is not None else None
-    found = reconcile(cost, tolerance=trial.prices.tolerance) if cost is not None else None
-    table = whatifs.table_of(trial, store, endpoint, book)
+    if cost is None:
+        return result
+    cost = bills.with_bill(trial, endpoint, cost)
+    found = reconcile(cost, tolerance=trial.prices.tolerance)
     return replace(
         result,
         verdict=flags.with_bill(result.verdict, found),
         cost=cost,
         reconciliation=found,
-        by_model=by_model(cost, result.total) if cost is not None and result.total is not None else (),
+        by_model=by_model(cost, result.total) if result.total is not None else (),
+    )
+
+
+def _priced(trial: Trial, store: Store, result: EndpointResult, book: PriceBook) -> EndpointResult:
+    endpoint, result = trial.endpoint(result.endpoint), costed(trial, store, result, book)
+    table = whatifs.table_of(trial, store, endpoint, book)
+    return replace(
+        result,
         whatifs=table.rows if table else (),
         cheapest=table.cheapest if table else None,
         notes=table.notes if table else (),
-        break_evens=whatifs.break_evens_of(trial, replace(result, cost=cost), book),
+        break_evens=whatifs.break_evens_of(trial, result, book),
     )

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 
-from flows import results
+from flows import costs, results
 from trial.config import Trial
 from trial.results import EndpointResult
 from trial.store import Store
@@ -34,14 +34,25 @@ class News:
 
 def tell(trial: Trial, store: Store, *, failures: list[str], now: datetime) -> list[News]:
     """Tells what is new since the last time, and remembers it beside the store."""
-    news = [*_verdict_news(results.verdicts(trial, store, now=now)), *_failure_news(failures, now, trial)]
     told = _told(store)
+    endpoints = tuple(_with_bill(trial, store, e, told) for e in results.verdicts(trial, store, now=now))
+    news = [*_verdict_news(endpoints), *_failure_news(failures, now, trial)]
     fresh = [item for item in news if item.key not in told]
     for item in fresh:
         _publish(trial, item)
     if fresh:
         store.files.write(TOLD, json.dumps(sorted({*told, *(item.key for item in fresh)}), indent=1).encode() + b"\n")
     return fresh
+
+
+def _with_bill(trial: Trial, store: Store, result: EndpointResult, told: set[str]) -> EndpointResult:
+    """A decision that is about to be told is held against the bill first; the others are not worth reading every row for."""
+    fresh = result.verdict.evidence == "decided" and _decision_key(result) not in told
+    return results.costed(trial, store, result, costs.book_of(trial)) if fresh else result
+
+
+def _decision_key(result: EndpointResult) -> str:
+    return f"{result.endpoint}/decision/{result.verdict.decision}"
 
 
 def _verdict_news(endpoints: tuple[EndpointResult, ...]) -> list[News]:
@@ -62,7 +73,7 @@ def _verdict_news(endpoints: tuple[EndpointResult, ...]) -> list[News]:
         if verdict.decision != "not-decided":
             news.append(
                 News(
-                    key=f"{result.endpoint}/decision/{verdict.decision}",
+                    key=_decision_key(result),
                     event="fortnight.decided",
                     endpoint=result.endpoint,
                     title=f"{result.endpoint}: {verdict.decision} ({verdict.evidence})",

@@ -4,6 +4,7 @@ import gzip
 import json
 import logging
 import os
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.verdict_json import verdict_json
-from flows import bills, costs, results
+from flows import bills, costs, results, telling
 from trial import config, schema
 from trial.errors import NotFound
 from trial.records import Instance, Invocation, UsageBucket
@@ -291,3 +292,19 @@ def test_free_tiers_are_taken_off_only_where_the_trial_says_so(tmp_path, free_ti
 def test_the_json_is_json(make):
     _, document = gathered(make, bill="")
     assert json.loads(json.dumps(document, allow_nan=False)) == document
+
+
+def test_a_decision_about_to_be_told_is_held_against_the_bill_first(make):
+    usd = modelled(make)
+
+    def usage(day):
+        begin = instant(day, 0)
+        return [UsageBucket(endpoint="run", source="billing", start=begin, end=begin + timedelta(days=1), billed_usd={"gpu": usd * 2})]
+
+    trial, store = make(bill="", usage=usage)
+    (judged,) = results.verdicts(trial, store, now=NOW)
+    decided = replace(judged, verdict=replace(judged.verdict, decision="stay-serverless", evidence="decided", flags=()))
+    told = telling._with_bill(trial, store, decided, set())
+    assert (told.verdict.decision, told.verdict.evidence) == ("stay-serverless", "provisional")
+    assert [flag.code for flag in told.verdict.flags] == ["bill-differs"]
+    assert telling._with_bill(trial, store, decided, {"run/decision/stay-serverless"}) is decided, "it was told already"
