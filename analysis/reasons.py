@@ -61,9 +61,10 @@ def _what_would_decide(
             "latency logged for the cold requests, or more days, would decide it."
         )
     if not found.ends_agree:
-        return f"{verdict.unknown} unknown and {verdict.unseen} unseen requests leave both answers open ({span}); complete logs would decide it."
+        missing = f"{verdict.unknown:,} unknown and {verdict.unseen:,} unseen requests"
+        return f"{missing} leave both answers open ({span}); complete logs would decide it."
     if not found.enough:
-        return f"{verdict.requests} requests are too few to tell any rate from {threshold}; more requests would decide it."
+        return f"{verdict.requests:,} requests are too few to tell any rate from {threshold}; more requests would decide it."
     return (
         f"the long-run rate lies {span}, with {threshold} inside; "
         "more days like these narrow it only slowly, a rate further from the threshold would decide it sooner."
@@ -74,9 +75,10 @@ def _rate(verdict: Verdict) -> list[str]:
     if verdict.realised is None:
         return []
     low, high = verdict.bounds
-    seen = f"In these {_days(verdict.days)} {verdict.cold_hits} of {verdict.requests} requests were cold hits ({percent(verdict.realised)})"
+    hits = f"{verdict.cold_hits:,} of {verdict.requests:,} requests were cold hits"
+    seen = f"In these {_days(verdict.days)} {hits} ({percent(verdict.realised)})"
     if verdict.unknown or verdict.unseen:
-        seen += f"; {verdict.unknown} unknown and {verdict.unseen} unseen requests make it {percent(low)} to {percent(high)}"
+        seen += f"; {verdict.unknown:,} unknown and {verdict.unseen:,} unseen requests make it {percent(low)} to {percent(high)}"
     side = "above" if verdict.realised > verdict.threshold else "not above"
     said = [f"{seen}: {side} the threshold of {percent(verdict.threshold)}, so the rule alone says {verdict.rule}."]
     if verdict.passed_on is not None:
@@ -92,7 +94,7 @@ def _noticing(verdict: Verdict, trial: TrialSection, days: Sequence[DaySummary])
     slo, share = f"{trial.latency_slo_ms:g} ms", percent(trial.noticed_share)
     unknown = sum(d.noticed_unknown for d in days)
     said = f"A cold start pushed {percent(verdict.noticed.best or 0.0)} of requests past {slo}"
-    said += f", and {unknown} more may have been" if unknown else ""
+    said += f", and {unknown:,} more may have been" if unknown else ""
     answer = {True: "users notice", False: "users do not notice", None: "whether users notice is open"}[verdict.users_notice]
     limit = NOT_THE_CALLERS_WAIT.get(verdict.platform)
     return [f"{said}; with {share} registered as noticeable, {answer}.", *([f"{limit}."] if limit else [])]

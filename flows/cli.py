@@ -42,12 +42,14 @@ def init(
     out: Annotated[Path, typer.Option("--out", help="Where to write it.")] = DEFAULT,
     name: Annotated[Optional[str], typer.Option(help="The trial's name.")] = None,
     platform: Annotated[Optional[list[str]], typer.Option(help="A platform to try; repeat for several.")] = None,
-    start: Annotated[Optional[str], typer.Option(help="First local day, YYYY-MM-DD; default: today.")] = None,
-    days: Annotated[int, typer.Option(help="Length in days.")] = 14,
-    timezone: Annotated[Optional[str], typer.Option(help="IANA time zone.")] = None,
+    start: Annotated[Optional[str], typer.Option(help="First local day, YYYY-MM-DD; default: the files' first, or today.")] = None,
+    days: Annotated[Optional[int], typer.Option(help="Length in days; default: the files', or 14.")] = None,
+    timezone: Annotated[Optional[str], typer.Option(help="IANA time zone of the days; default: this machine's.")] = None,
     slo_ms: Annotated[Optional[float], typer.Option("--slo-ms", help="A caller who waits longer notices.")] = None,
-    export_path: Annotated[Optional[str], typer.Option(help="Files of platform export.")] = None,
-    export_format: Annotated[Optional[str], typer.Option(help="Their format.")] = None,
+    noticed_share: Annotated[Optional[float], typer.Option(help="Share of slow cold requests that users notice.")] = None,
+    user_facing: Annotated[Optional[bool], typer.Option("--user-facing/--background", help="Whether somebody waits.")] = None,
+    export_path: Annotated[Optional[str], typer.Option(help="Log files on disk, a glob; implies platform export.")] = None,
+    export_format: Annotated[Optional[str], typer.Option(help="Their format; default: found out from the files.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Ask, or take flags, and write trial.toml and the least-privilege policies to grant."""
@@ -61,6 +63,8 @@ def init(
         days=days,
         timezone=timezone,
         slo_ms=slo_ms,
+        noticed_share=noticed_share,
+        user_facing=user_facing,
         export_path=export_path,
         export_format=export_format,
         force=force,
@@ -302,8 +306,6 @@ def main() -> None:
     except Exception as exc:
         if os.environ.get("FORTNIGHT_DEBUG"):
             raise
-        typer.echo(
-            f"fortnight: unexpected {type(exc).__name__}: {without_credentials(str(exc))}. Run it again with `fortnight --debug ...` and report what it prints.",
-            err=True,
-        )
+        what = f"unexpected {type(exc).__name__}: {without_credentials(str(exc))}"
+        typer.echo(f"fortnight: {what}. Run it again with `fortnight --debug ...` and report what it prints.", err=True)
         sys.exit(1)

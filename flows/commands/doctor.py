@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -37,13 +38,13 @@ def run(path: Path, *, endpoint: str | None, as_json: bool) -> None:
         _print(findings)
     failed = [f for f in findings if f.state == "fail"]
     if failed:
-        raise SourceError(f"{len(failed)} of {len(findings)} checks failed", do=failed[0].do or "See the table above")
+        raise SourceError(f"{len(failed)} of {len(findings)} checks failed", do=failed[0].do or "See what is marked `fail` above")
 
 
 def look(trial: Trial, endpoint: Any, *, now: datetime) -> Iterator[Finding]:
     """Everything that can be said of one endpoint's sources."""
     from collectors.registry import collector
-    from flows import wiring
+    from flows import pinging, wiring
 
     source, meter = collector(endpoint.platform), Meter()
     window = _window(trial, now)
@@ -54,10 +55,11 @@ def look(trial: Trial, endpoint: Any, *, now: datetime) -> Iterator[Finding]:
                 endpoint=endpoint.name,
                 check="logs",
                 state="ok" if events else "warn",
-                detail=f"{len(events):,} events of {window.start:%Y-%m-%d %H:%M} to {window.end:%H:%M} UTC, {meter.calls} calls",
+                detail=f"{len(events):,} events from {window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC",
                 do=None if events else "Send a request, wait a minute and look again; or check the names in trial.toml",
             )
             yield from _contents(source, endpoint, events, now)
+            yield from pinging.suggest(source, endpoint, events, trial.calendar)
             yield _usage(source, clients, endpoint, window, meter)
             yield from _probe(source, clients, endpoint, trial, now)
     except FortnightError as exc:
@@ -171,13 +173,16 @@ def _json(finding: Finding) -> dict[str, Any]:
 
 
 def _print(findings: list[Finding]) -> None:
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("endpoint", "check", "", "seen", "what to do"):
-        table.add_column(column)
-    for finding in findings:
-        table.add_row(finding.endpoint, finding.check, finding.state, finding.detail, finding.do or "")
-    Console().print(table)
+    width = min(Console().width, 110)
+    left = max((len(f.check) for f in findings), default=0) + 8
+    for name in dict.fromkeys(f.endpoint for f in findings):
+        print("the trial" if name == "-" else name)
+        for finding in (f for f in findings if f.endpoint == name):
+            lead = f"  {finding.state:<4}  {finding.check}".ljust(left + 2)
+            print(textwrap.fill(finding.detail, width=width, initial_indent=lead, subsequent_indent=" " * len(lead)))
+            if finding.do and finding.state != "ok":
+                print(
+                    textwrap.fill(f"-> {finding.do}", width=width, initial_indent=" " * len(lead), subsequent_indent=" " * (len(lead) + 3))
+                )

@@ -101,7 +101,8 @@ def _print(trial: Trial, store: Store, names: list[str]) -> None:
 
 def _took(spent: Mapping[str, Any]) -> str:
     usd = "a charge that is not known" if spent["usd"] is None else f"${spent['usd']:.4g}"
-    text = f"{spent['calls']:,} calls in {spent['pulls']:,} pulls, {spent['bytes'] / 1e6:,.1f} MB"
+    calls, pulls = (f"{spent[k]:,} {k[:-1] if spent[k] == 1 else k}" for k in ("calls", "pulls"))
+    text = f"{calls} in {pulls}, {spent['bytes'] / 1e6:,.1f} MB"
     return f"{text}, {usd}: {spent['charged_for']}"
 
 

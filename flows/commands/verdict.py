@@ -53,18 +53,16 @@ def _plan(trial: Trial, endpoint: str | None, as_json: bool) -> None:
 def _print(result: TrialResult) -> None:
     from rich.console import Console
 
-    console = Console()
+    width = min(Console().width, 110)
     for endpoint in result.endpoints:
         verdict = endpoint.verdict
         realised = "no requests" if verdict.realised is None else f"{verdict.realised:.1%}"
-        console.print(
-            f"[bold]{endpoint.endpoint}[/bold] ({endpoint.platform}): [bold]{verdict.decision}[/bold], {verdict.evidence}", highlight=False
-        )
         long_run = f"{verdict.long_run.low:.1%} to {verdict.long_run.high:.1%}"
-        console.print(
-            f"  cold-hit rate of these {verdict.days} days {realised}; of traffic like this {long_run};"
-            f" threshold {verdict.threshold:.0%}; the plain rule says {verdict.rule}",
-            highlight=False,
+        rates = (
+            f"cold-hit rate of these {verdict.days} days {realised}; of traffic like this {long_run};"
+            f" threshold {verdict.threshold:.0%}; the plain rule says {verdict.rule}"
         )
+        print(f"{endpoint.endpoint} ({endpoint.platform}): {verdict.decision}, {verdict.evidence}")
+        print(textwrap.fill(rates, width=width, initial_indent="  ", subsequent_indent="  "))
         for reason in verdict.reasons:
-            console.print(f"  - {reason}", highlight=False, markup=False)
+            print(textwrap.fill(reason, width=width, initial_indent="  - ", subsequent_indent="    "))
