@@ -17,8 +17,8 @@ COLLECTORS = {
     "export": "collectors.export",
 }
 
-# Their sources are files that a pull reads from end to end, whatever the window: one pull for all days, not one a day.
-READ_WHOLE = frozenset({"export", "runpod"})
+# Their sources have no time filter (files, and a list that only pages back from now): one pull for all days, not one a day.
+READ_WHOLE = frozenset({"export", "runpod", "replicate"})
 
 
 def collector(platform: str) -> Collector:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collectors.aws_lambda.assemble import assemble
 from collectors.aws_lambda.fetch import Clients, fetch, fetch_usage
 from collectors.aws_lambda.parse import parse
+from collectors.aws_lambda.probe import probe
 from collectors.aws_lambda.quick import parse_batch
 
 SOURCES = ("cloudwatch-logs",)
@@ -13,4 +14,15 @@ COUNTED_BY_PROVIDER: frozenset[str] = frozenset()
 # One stream is one execution environment.
 STREAMS_APART = True
 
-__all__ = ["COUNTED_BY_PROVIDER", "SOURCES", "STREAMS_APART", "Clients", "assemble", "fetch", "fetch_usage", "parse", "parse_batch"]
+__all__ = [
+    "COUNTED_BY_PROVIDER",
+    "SOURCES",
+    "STREAMS_APART",
+    "Clients",
+    "assemble",
+    "fetch",
+    "fetch_usage",
+    "parse",
+    "parse_batch",
+    "probe",
+]

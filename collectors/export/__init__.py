@@ -2,8 +2,9 @@
 
 from collectors.export.dispatch import assemble, parse
 from collectors.export.fetch import Clients, fetch, fetch_usage
+from collectors.export.probe import probe
 
 SOURCES = ("export",)
 COUNTED_BY_PROVIDER: frozenset[str] = frozenset()
 
-__all__ = ["COUNTED_BY_PROVIDER", "SOURCES", "Clients", "assemble", "fetch", "fetch_usage", "parse"]
+__all__ = ["COUNTED_BY_PROVIDER", "SOURCES", "Clients", "assemble", "fetch", "fetch_usage", "parse", "probe"]

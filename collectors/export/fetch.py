@@ -40,14 +40,23 @@ def fetch(clients: Clients, endpoint: Any, window: Window, *, meter: Meter) -> I
     Raises:
         NotFound: no file matches. Malformed: a file is not what `endpoint.format` says. Denied, Unreachable: as the storage says.
     """
-    read = _READERS[endpoint.format]
     for source in match_files(endpoint.path, folder=clients.folder):
         meter.calls += 1
         meter.bytes += source.size
-        for event in read(source, endpoint):
+        for event in events_of(source, endpoint):
             if event.at in window:
                 meter.events += 1
                 yield event
+
+
+def events_of(source: Source, endpoint: Any) -> Iterator[RawEvent]:
+    """
+    All events of one file, as `endpoint.format` has them.
+
+    Raises:
+        Malformed: it is not of that format. Denied, Unreachable: as the storage says.
+    """
+    return _READERS[endpoint.format](source, endpoint)
 
 
 def fetch_usage(clients: Clients, endpoint: Any, window: Window, *, meter: Meter) -> Iterator[UsageBucket]:  # noqa: ARG001 (the Protocol's shape)
