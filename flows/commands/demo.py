@@ -37,7 +37,8 @@ def run(*, days: int, seed: int, out: Path, as_json: bool) -> None:
     world = build_world(seed=seed, days=days)
     _fresh(out)
     with world.serve(out) as addresses, _environment(world.environment()):
-        marker.write_text(world.trial_toml(addresses, out), encoding="utf-8")
+        # Absolute: what trial.toml names is taken from its own folder, and --out from where the command stands.
+        marker.write_text(world.trial_toml(addresses, out.resolve()), encoding="utf-8")
         trial = config.load(marker)
         _collect(world, trial, marker)
         result, files = _publish(world, trial)

@@ -26,7 +26,9 @@ def command(*args):
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "out"
-    done = subprocess.run(command("demo", "--days", str(DAYS), "--out", str(folder), "--json"), capture_output=True, text=True, timeout=380)
+    # A relative folder, as `make demo` has it.
+    args = command("demo", "--days", str(DAYS), "--out", "out", "--json")
+    done = subprocess.run(args, cwd=folder.parent, capture_output=True, text=True, timeout=380)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder, json.loads(done.stdout)
 
