@@ -201,8 +201,9 @@ def _events(requests: int, *, cold: float, rng: random.Random) -> Iterator[dict[
     number = 0
     for request in range(int(requests * (48 + 2) / 24)):
         at = start_ms + int((request + rng.random()) * gap_ms)
-        fresh = not idle or idle[-1][0] > at or rng.random() < cold
-        stream = f"2026/11/02/[$LATEST]{rng.getrandbits(128):032x}" if fresh else idle.pop()[1]
+        free = [i for i, (since, _) in enumerate(idle) if since <= at]
+        fresh = not free or rng.random() < cold
+        stream = f"2026/11/02/[$LATEST]{rng.getrandbits(128):032x}" if fresh else idle.pop(free[-1])[1]
         init_ms = rng.lognormvariate(8, 0.3) if fresh else 0.0
         took_ms = rng.lognormvariate(5.5, 0.6)
         begun, ended = at + int(init_ms), at + int(init_ms + took_ms)

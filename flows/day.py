@@ -15,6 +15,7 @@ from analysis.summary import Summariser
 from collectors.protocol import Collector
 from expectations import invocations as expect_invocations
 from expectations.result import SuiteResult, add
+from flows import garbage
 from flows.reading import Reader, text_of
 from trial import redaction, schema
 from trial.calendar import Calendar
@@ -57,7 +58,7 @@ def process(
         usage = before.usage if before else ()
     summariser = Summariser(endpoint=endpoint.name, platform=endpoint.platform, day=day, slo_ms=slo_ms)
     results: list[SuiteResult] = []
-    with store.day_writer(endpoint.name, day) as writer:
+    with garbage.held_back(), store.day_writer(endpoint.name, day) as writer:
         counts = _Counts()
         reader = Reader(
             store, redaction.reading(collector), endpoint, day, calendar, on_rejected=lambda rows: writer.add("quarantine", rows)

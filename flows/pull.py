@@ -10,6 +10,7 @@ from typing import Any
 
 from collectors.protocol import Collector
 from collectors.serving_lines import is_serving_line
+from flows import garbage
 from trial import raw, redaction
 from trial.calendar import Calendar, Window
 from trial.errors import SourceError
@@ -61,7 +62,8 @@ def pull(
     if on_events is not None:
         events = _watched(events, on_events)
     events = kept(events, collector, endpoint, keep_raw=keep_raw)
-    new = raw.merge(store.files, endpoint=endpoint.name, events=events, day_of=calendar.day_of)
+    with garbage.held_back():
+        new = raw.merge(store.files, endpoint=endpoint.name, events=events, day_of=calendar.day_of)
     return sum(new.values())
 
 
