@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,6 +15,7 @@ from collectors.files import Source, match_files
 from trial.calendar import Calendar
 from trial.config import Trial
 from trial.errors import SourceError
+from trial.finding import Finding
 from trial.results import EndpointCost
 
 log = logging.getLogger("fortnight")
@@ -39,15 +40,43 @@ def read(trial: Trial, endpoint: Any) -> Mapping[date, Mapping[str, Decimal]]:
     Raises:
         NotFound: no file matches. Denied, Unreachable: as the storage says. Malformed: no FOCUS columns, or a broken row.
     """
+    billed, caveat = _read(trial, endpoint)
+    if caveat:
+        log.warning("%s: %s", endpoint.name, caveat)
+    return billed
+
+
+def look(trial: Trial, endpoint: Any) -> Iterator[Finding]:
+    """For `fortnight doctor`: whether the bill that is named can be held against the model; nothing where none is named."""
+    if endpoint.bill is None:
+        return
+    try:
+        billed, caveat = _read(trial, endpoint)
+    except SourceError as exc:
+        yield Finding(endpoint=endpoint.name, check="bill", state="warn", detail=f"{exc.where}: {exc.what}", do=exc.do)
+        return
+    usd = sum((usd for kinds in billed.values() for usd in kinds.values()), Decimal(0))
+    days = f"{len(billed)} days of the trial, {min(billed)} to {max(billed)}, ${usd:,.2f}" if billed else "no whole day of the trial yet"
+    yield Finding(
+        endpoint=endpoint.name,
+        check="bill",
+        state="warn" if caveat else "ok",
+        detail=f"{caveat}; {days}" if caveat else days,
+        do="Export the bill with resource ids, and check the endpoint's own name in it" if caveat else None,
+    )
+
+
+def _read(trial: Trial, endpoint: Any) -> tuple[dict[date, Mapping[str, Decimal]], str | None]:
+    """The bill by day, and what is doubtful about it."""
     sources = match_files(endpoint.bill, folder=trial.folder)
     bill = focus.bill_of(endpoint, (focus.table(_bytes(source), name=source.name) for source in sources))
-    used = bill.rows.get("used", 0)
+    caveat = None
     if bill.rows.get("used_without_resource"):
-        log.warning("%s: %s names no resources: every charge of the service counts as this endpoint's", endpoint.name, endpoint.bill)
-    elif not used:
+        caveat = f"{endpoint.bill} names no resources: every charge of the service counts as this endpoint's"
+    elif not bill.rows.get("used"):
         counts = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in bill.rows.items()) or "no rows"
-        log.warning("%s: nothing in %s is this endpoint's (%s)", endpoint.name, endpoint.bill, counts)
-    return _whole(billed_by_day(bill.buckets, trial.calendar), trial.calendar, written=_last_written(sources))
+        caveat = f"nothing in {endpoint.bill} is this endpoint's ({counts})"
+    return _whole(billed_by_day(bill.buckets, trial.calendar), trial.calendar, written=_last_written(sources)), caveat
 
 
 def _bytes(source: Source) -> bytes:

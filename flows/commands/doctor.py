@@ -44,7 +44,7 @@ def run(path: Path, *, endpoint: str | None, as_json: bool) -> None:
 def look(trial: Trial, endpoint: Any, *, now: datetime) -> Iterator[Finding]:
     """Everything that can be said of one endpoint's sources."""
     from collectors.registry import collector
-    from flows import pinging, wiring
+    from flows import bills, pinging, wiring
 
     source, meter = collector(endpoint.platform), Meter()
     window = _window(trial, now)
@@ -64,6 +64,7 @@ def look(trial: Trial, endpoint: Any, *, now: datetime) -> Iterator[Finding]:
             yield from _probe(source, clients, endpoint, trial, now)
     except FortnightError as exc:
         yield Finding(endpoint=endpoint.name, check="logs", state="fail", detail=exc.what, do=exc.do)
+    yield from bills.look(trial, endpoint)
 
 
 def _probe(source: Any, clients: Any, endpoint: Any, trial: Trial, now: datetime) -> Iterator[Finding]:

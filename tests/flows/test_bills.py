@@ -193,6 +193,39 @@ def test_a_bill_that_cannot_be_used_is_said_and_stops_nothing(make, tmp_path, ca
         assert document["cost"]["billed_days"] == 0
 
 
+def looked(make):
+    trial, _ = make(bill='bill = "bills/*.csv"')
+    return list(bills.look(trial, trial.endpoint("run")))
+
+
+def test_doctor_says_what_the_bill_covers(make, tmp_path):
+    (tmp_path / "bills" / "a.csv").write_text(HEAD + rows("1", "1", "1.5"))
+    (finding,) = looked(make)
+    assert (finding.check, finding.state, finding.do) == ("bill", "ok", None)
+    assert finding.detail == "3 days of the trial, 2026-11-02 to 2026-11-04, $3.50"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "bills/*.csv: no file matches"),
+        ("a,b\n1,2\n", "bills/a.csv: has no column BilledCost"),
+        (HEAD + rows("1", resource="other"), "nothing in bills/*.csv is this endpoint's (1 other resource); no whole day of the trial yet"),
+    ],
+)
+def test_doctor_warns_of_a_bill_that_cannot_be_used_and_says_what_to_do(make, tmp_path, text, says):
+    if text is not None:
+        (tmp_path / "bills" / "a.csv").write_text(text)
+    (finding,) = looked(make)
+    assert (finding.state, finding.detail) == ("warn", says)
+    assert finding.do
+
+
+def test_doctor_says_nothing_of_a_bill_that_is_not_named(make):
+    trial, _ = make(bill="")
+    assert list(bills.look(trial, trial.endpoint("run"))) == []
+
+
 def test_no_file_is_an_error_with_the_way_out(make):
     trial, _ = make()
     with pytest.raises(NotFound, match="relative to trial.toml"):
