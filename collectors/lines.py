@@ -253,7 +253,8 @@ def _from_otel(data: Mapping[str, Any]) -> Fields | None:
     raw: Fields = {}
     for holder in (_at(data, "resource.attributes"), data.get("resource"), data, data.get("attributes")):
         if isinstance(holder, list):
-            holder = {item["key"]: _otlp_value(item.get("value")) for item in holder if isinstance(item, Mapping) and "key" in item}
+            pairs = [item for item in holder if isinstance(item, Mapping) and isinstance(item.get("key"), str)]
+            holder = {item["key"]: _otlp_value(item.get("value")) for item in pairs}
         if isinstance(holder, Mapping):
             for path, field in _OTEL.items():
                 value = _at(holder, path)
