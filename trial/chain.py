@@ -21,7 +21,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
 from trial.files import Files
@@ -156,8 +155,7 @@ def turn(files: Files) -> Iterator[None]:
         return
     import fcntl
 
-    Path(files.root).mkdir(parents=True, exist_ok=True)
-    with open(files.path(LOCK), "ab") as lock:
+    with files.open_lock(LOCK) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 
 from trial.errors import ConfigError, StoreError
+
+# What a draft may meet on this machine's disk; any other OSError inside a scratch folder is somebody else's.
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+# Drafts of a process that was killed: nothing that still runs is as old.
+_FORGOTTEN_S = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +65,12 @@ class Files:
             infos = self.fs.get_file_info(pafs.FileSelector(self.path(folder), recursive=True, allow_not_found=True))
         return sorted(i.path[len(self.root) + 1 :] for i in infos if i.type == pafs.FileType.File)
 
+    def modified(self, folder: str) -> dict[str, datetime]:
+        """When each file under `folder` was last written, by the clock of whoever keeps it."""
+        with _mapped(folder):
+            infos = self.fs.get_file_info(pafs.FileSelector(self.path(folder), recursive=True, allow_not_found=True))
+        return {i.path[len(self.root) + 1 :]: i.mtime for i in infos if i.type == pafs.FileType.File}
+
     def read(self, name: str) -> bytes:
         with _mapped(name), self.fs.open_input_stream(self.path(name), compression=None) as stream:
             return stream.read()
@@ -87,19 +102,44 @@ class Files:
         with _mapped(name), contextlib.suppress(FileNotFoundError):
             self.fs.delete_file(self.path(name))
 
+    def open_lock(self, name: str) -> BinaryIO:
+        """A file under a local root to take a lock on, made where it is missing."""
+        with _mapped(name):
+            path = Path(self.path(name))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("ab")
+
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A folder for drafts that is gone afterwards; on the root's own disk where the root is local."""
+        """
+        A folder for drafts that is gone afterwards; on the root's own disk where the root is local.
+
+        Raises:
+            StoreError: inside it the disk was full, or failed.
+        """
         with _mapped(".scratch"):
             base = None
             if self.local:
                 base = Path(self.root) / ".scratch"
                 base.mkdir(parents=True, exist_ok=True)
+                _sweep(base)
             folder = Path(tempfile.mkdtemp(dir=base))
         try:
             yield folder
+        except OSError as exc:
+            if exc.errno not in _DISK:
+                raise
+            said = exc.strerror or str(exc)
+            raise StoreError(said, where=str(folder.parent), do="Make room and collect again; nothing stored was changed") from exc
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(base: Path) -> None:
+    for folder in base.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - folder.stat().st_mtime > _FORGOTTEN_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def sha256_of(path: Path) -> str:
