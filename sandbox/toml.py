@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
+from sandbox import focus
 from sandbox.endpoints import LAMBDA_MEMORY_MB, Endpoint
 from sandbox.logs_cloud_run import PROJECT, REGION, SERVICE
 from sandbox.logs_replicate import DEPLOYMENT
@@ -70,6 +71,8 @@ def _endpoint(endpoint: Endpoint, addresses: _Addresses, folder: Path) -> str:
         common.append(f"concurrency = {plan.concurrency}")
     if "silent-pings" in cases:
         common.append('keep_warm = { path = "^/warmup" }' if plan.platform == "cloud-run" else "keep_warm = { payload = 'keep-warm' }")
+    if focus.exported(endpoint):
+        common.append(f"bill = {_quoted(str(focus.path_of(endpoint, folder)))}")
     if "shared-group" in cases:
         common.append(f"log_group = {_quoted(log_group(cases))}")
     own = {

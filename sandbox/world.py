@@ -11,6 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from sandbox import cases as catalogue
+from sandbox import focus
 from sandbox.bills import Rates
 from sandbox.clock import Clock
 from sandbox.endpoints import Endpoint, build
@@ -58,7 +59,11 @@ class World:
 
     @contextlib.contextmanager
     def serve(self, folder: Path, *, faults: Faults = MILD) -> Iterator[Addresses]:
-        """Starts the servers on free loopback ports and ships RunPod's handler lines into `folder`; all of it ends with the block."""
+        """
+        Starts the servers on free loopback ports; they end with the block. RunPod's handler lines are shipped into `folder`, and the
+        other platforms' billing exports are written there.
+        """
+        focus.write(self.endpoints.values(), folder, calendar=self.calendar)
         with contextlib.ExitStack() as stack:
             addresses = stack.enter_context(serve(self.endpoints.values(), clock=self.clock, rates=self.rates, faults=faults))
             shippers = [

@@ -125,7 +125,7 @@ def _fresh(out: Path) -> None:
     """An earlier demo is replaced: its servers are gone, and its days are not these."""
     import shutil
 
-    for name in ("fortnight-data", "store", "handler-lines", "trial.toml"):
+    for name in ("fortnight-data", "store", "handler-lines", "bills", "trial.toml"):
         target = out / name
         shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
