@@ -24,14 +24,15 @@ class Bar:
 
     def events(self, endpoint: str, count: int) -> None:
         self._events += count
-        self._progress.update(self._task, note=f"{endpoint}: {self._events:,} log events read")
+        self._progress.update(self._task, note=f"{self._events:,} events, {endpoint}")
 
     def day(self, endpoint: str, day: object) -> None:
-        self._progress.update(self._task, advance=1, note=f"{endpoint} {day}: {self._events:,} log events read")
+        self._progress.update(self._task, advance=1, note=f"{self._events:,} events, {endpoint} {day}")
 
 
 @contextmanager
 def bar() -> Iterator[Bar]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[note]}"))
+    # A name of seventeen letters and a day fit into 80 columns.
+    columns = (BarColumn(bar_width=16), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[note]}"))
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield Bar(progress)

@@ -19,6 +19,7 @@ log = logging.getLogger("fortnight")
 # Any Apprise URLs, separated by spaces: they hold tokens, so they stand in the environment and never in trial.toml.
 NOTIFY = "FORTNIGHT_NOTIFY_URLS"
 TOLD = "told.json"
+FAILED = "fortnight.collection-failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,7 @@ def _failure_news(failures: list[str], now: datetime, trial: Trial) -> list[News
     return [
         News(
             key=f"failed/{day}/{hashlib.sha256(text.encode()).hexdigest()[:12]}",
-            event="fortnight.collection-failed",
+            event=FAILED,
             endpoint=text.split(":", 1)[0],
             title=f"{trial.trial.name}: collection failed",
             body=text,
@@ -116,7 +117,8 @@ def _publish(trial: Trial, item: News) -> None:
         resource={"prefect.resource.id": f"fortnight.{trial.trial.name}.{item.endpoint}", "prefect.resource.name": item.endpoint},
         payload={"title": item.title, "body": item.body},
     )
-    log.warning("%s", item.title)
+    if item.event != FAILED:  # logged where it happened
+        log.warning("%s", item.title)
     urls = os.environ.get(NOTIFY, "").split()
     if urls:
         import apprise

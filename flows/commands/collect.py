@@ -31,7 +31,9 @@ def run(
         names = [endpoint] if endpoint else [e.name for e in trial.endpoints]
         print(json.dumps({**status.document(trial, Store.at(trial.store_url), names), "failures": failures}, indent=1))
     if failures:
-        raise SourceError("; ".join(failures))
+        # Each was named when it happened.
+        count = f"{len(failures)} failure{'' if len(failures) == 1 else 's'}"
+        raise SourceError(f"{count}, named above; what is stored stays as it is", do="Mend it and run `fortnight collect` again")
 
 
 def _days(trial: Trial, day: str | None, first: str | None, last: str | None) -> list[date] | None:

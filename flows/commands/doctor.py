@@ -177,13 +177,15 @@ def _print(findings: list[Finding]) -> None:
     from rich.console import Console
 
     width = min(Console().width, 110)
-    left = max((len(f.check) for f in findings), default=0) + 8
+    lead = max((len(f.check) for f in findings), default=0) + 10
     for name in dict.fromkeys(f.endpoint for f in findings):
         print("the trial" if name == "-" else name)
         for finding in (f for f in findings if f.endpoint == name):
-            lead = f"  {finding.state:<4}  {finding.check}".ljust(left + 2)
-            print(textwrap.fill(finding.detail, width=width, initial_indent=lead, subsequent_indent=" " * len(lead)))
+            print(_wrapped(finding.detail, width, first=f"  {finding.state:<4}  {finding.check}".ljust(lead), rest=" " * lead))
             if finding.do and finding.state != "ok":
-                print(
-                    textwrap.fill(f"-> {finding.do}", width=width, initial_indent=" " * len(lead), subsequent_indent=" " * (len(lead) + 3))
-                )
+                print(_wrapped(finding.do, width, first=f"{' ' * lead}-> ", rest=" " * (lead + 3)))
+
+
+def _wrapped(text: str, width: int, *, first: str, rest: str) -> str:
+    # Paths and names stay whole, to be copied.
+    return textwrap.fill(text, width=width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False)

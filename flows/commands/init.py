@@ -285,6 +285,8 @@ def _say(ask: Asker, trial: Any, out: Path, found: list[Found]) -> None:
         for item in ask.assumed:
             typer.echo(f"  {item}")
     for seen in found:
+        if seen.events == 0:
+            typer.echo("\nThere are no events in the files yet: `start` and `days` are a guess.")
         if seen.first is not None and seen.last is not None:
             zone = ZoneInfo(trial.trial.timezone)
             typer.echo(

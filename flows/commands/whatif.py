@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -127,5 +128,5 @@ def _print(table: Any) -> None:
     console.print(shown)
     console.print("* the cheapest that meets the SLO" if table.cheapest else "No setting here meets the SLO.", highlight=False)
     for note in table.notes:
-        console.print(f"  {note}", highlight=False, markup=False)
+        print(textwrap.fill(note, width=min(console.width, 110), initial_indent="  ", subsequent_indent="  "))
     console.print()
