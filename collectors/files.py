@@ -19,6 +19,9 @@ import zstandard
 from trial.errors import Denied, Malformed, NotFound, SourceError, Unreachable
 
 MAX_LINE_BYTES = 1 << 20
+# Logs shrink to a tenth or a thirtieth. A file that unpacks to more than these together was made to fill disks.
+MAX_RATIO = 200
+UNPACKED_ALWAYS = 16 << 20
 _CHUNK = 1 << 16
 _DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
 _GLOB = re.compile(r"[*?\[]")
@@ -61,7 +64,7 @@ class Source:
         except OSError as exc:
             raise _file_error(exc, self.name) from exc
         try:
-            return _decompressed(raw)
+            return _decompressed(raw, self.name)
         except (*_DAMAGE, OSError) as exc:
             raw.close()
             raise _damaged(exc, self.name) from exc
@@ -155,8 +158,10 @@ def _damaged(exc: Exception, where: str) -> SourceError:
     return _file_error(exc, where)
 
 
-def _decompressed(raw: Any) -> BinaryIO:
-    stream: Any = io.BufferedReader(_Rejoined(raw.read(4), raw), _CHUNK)
+def _decompressed(raw: Any, name: str) -> BinaryIO:
+    packed = _Rejoined(raw.read(4), raw)
+    plain: Any = io.BufferedReader(packed, _CHUNK)
+    stream = plain
     # Firehose packs CloudWatch's gzip into gzip of its own, so a second layer is looked for.
     for _ in range(2):
         head = stream.peek(4)[:4]
@@ -164,7 +169,7 @@ def _decompressed(raw: Any) -> BinaryIO:
             stream = io.BufferedReader(_Owning(gzip.GzipFile(fileobj=stream, mode="rb"), stream), _CHUNK)
         elif head == b"\x28\xb5\x2f\xfd":
             stream = io.BufferedReader(_Owning(_Zstd(stream), stream), _CHUNK)
-    return stream
+    return stream if stream is plain else io.BufferedReader(_Bounded(stream, packed, name), _CHUNK)
 
 
 class _Rejoined(io.RawIOBase):
@@ -172,6 +177,7 @@ class _Rejoined(io.RawIOBase):
 
     def __init__(self, head: bytes, rest: Any) -> None:
         self._head, self._rest = head, rest
+        self.count = 0
 
     def readable(self) -> bool:
         return True
@@ -180,6 +186,7 @@ class _Rejoined(io.RawIOBase):
         # The head and what follows together: a peek at the stream is one such read, and should show more than four bytes.
         data = self._head + self._rest.read(len(buffer) - len(self._head))
         self._head = b""
+        self.count += len(data)
         buffer[: len(data)] = data
         return len(data)
 
@@ -209,6 +216,32 @@ class _Owning(io.RawIOBase):
         if not self.closed:
             self._inner.close()
             self._below.close()
+        super().close()
+
+
+class _Bounded(io.RawIOBase):
+    """Plain bytes, as long as they stand in proportion to the packed ones they come from."""
+
+    def __init__(self, stream: Any, packed: _Rejoined, name: str) -> None:
+        self._stream, self._packed, self._name, self._given = stream, packed, name, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        given = self._stream.readinto(buffer)
+        self._given += given
+        if self._given > max(UNPACKED_ALWAYS, MAX_RATIO * self._packed.count):
+            raise Malformed(
+                f"unpacks to more than {MAX_RATIO} times its size, as no log does",
+                where=self._name,
+                do="If it is yours, unpack it yourself: plain files are read at any size",
+            )
+        return given
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
         super().close()
 
 

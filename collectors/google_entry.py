@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -36,7 +37,7 @@ def to_event(entry: Mapping[str, Any]) -> RawEvent:
     at, stamp = _instant(entry.get("timestamp"))
     insert_id = entry.get("insertId")
     if not isinstance(insert_id, str) or not insert_id:
-        insert_id = hashlib.sha256(orjson.dumps(entry, default=str, option=orjson.OPT_SORT_KEYS)).hexdigest()[:24]
+        insert_id = hashlib.sha256(_canonical(entry)).hexdigest()[:24]
     received = entry.get("receiveTimestamp")
     return RawEvent(
         source=SOURCE,
@@ -46,6 +47,13 @@ def to_event(entry: Mapping[str, Any]) -> RawEvent:
         ingested_at=_instant(received)[0] if received is not None else None,
         payload=dict(entry),
     )
+
+
+def _canonical(entry: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(entry, default=str, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return json.dumps(entry, default=str, sort_keys=True).encode()  # nested deeper than orjson writes
 
 
 def _instant(value: Any) -> tuple[datetime, str]:

@@ -18,7 +18,9 @@ from trial.errors import Malformed
 from trial.records import RawEvent
 
 SOURCE = "export"
+# CloudWatch sends records of at most 1 MB, ten or twenty times that unpacked.
 _UNPACKED_MAX = 64 << 20
+_UNPACKED_RATIO = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STREAM = r"\d{4}/\d\d/\d\d/[^\s\[\]]*\[[^\]\s]+\]\S*"
 _TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
@@ -134,7 +136,8 @@ def _not_an_event(item: Any, number: int, where: str) -> Malformed:
 def _subscription(data: Any, where: str) -> Mapping[str, Any]:
     try:
         unpacker = zlib.decompressobj(wbits=31)
-        text = unpacker.decompress(base64.b64decode(data, validate=True), _UNPACKED_MAX)
+        packed = base64.b64decode(data, validate=True)
+        text = unpacker.decompress(packed, min(_UNPACKED_MAX, max(1 << 20, _UNPACKED_RATIO * len(packed))))
         item = orjson.loads(text)
     except (TypeError, ValueError, binascii.Error, zlib.error) as exc:
         raise Malformed("a subscription record is not gzip in base64", where=where, do="Copy the file again") from exc

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
-
-import orjson
 
 from collectors import google_entry
 from collectors.export.json_items import json_items
@@ -57,7 +56,7 @@ def _items(stream: Any, source: Source, to_event: Any, expected: str, do: str) -
             if last is None:
                 raise Malformed(f"item {number} is no {expected}: {exc}", where=source.name, do=do) from exc
             # One damaged entry among good ones is the ledger's business: it stays, where the file has it.
-            payload = dict(item) if isinstance(item, Mapping) else orjson.dumps(item).decode()
+            payload = dict(item) if isinstance(item, Mapping) else json.dumps(item)
             event = RawEvent(source=SOURCE, stream=source.name, event_id=f"{number:012d}", at=last, payload=payload)
         last = event.at
         yield replace(event, source=SOURCE)
@@ -84,7 +83,7 @@ def runpod_events(source: Source, endpoint: Any) -> Iterator[RawEvent]:
         if head[:4] == b"PAR1" or b"\x00" in head[:512]:
             raise Malformed("is not text", where=source.name, do="Give the lines as RunPod or your handler printed them")
         if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[" and head.lstrip()[1:2] in (b"{", b"\n", b"\r", b" ", b"]"):
-            data: Iterator[bytes] = (orjson.dumps(item) for item in json_items(stream, where=source.name))
+            data: Iterator[bytes] = (json.dumps(item, ensure_ascii=False).encode() for item in json_items(stream, where=source.name))
         else:
             data = split_lines(stream, where=source.name)
         numbered = zip(itertools.count(1), data, strict=False)

@@ -121,7 +121,10 @@ def identity(envelope: Envelope, endpoint: Any) -> tuple[str, str, datetime] | N
     found = line.fields if isinstance(line, ServingLine) else {}
     if "ts" not in found or not found.get("request_id"):
         return None
-    canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS) if isinstance(body, dict) else body.strip().encode()
+    try:
+        canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS) if isinstance(body, dict) else body.strip().encode()
+    except TypeError:
+        return None  # nested deeper than orjson writes: a line of its place in its file, as lines without an id are
     return endpoint.name, hashlib.sha256(canonical).hexdigest()[:40], found["ts"]
 
 
