@@ -19,6 +19,7 @@ from flows import garbage
 from flows.reading import Reader, text_of
 from trial import redaction, schema
 from trial.calendar import Calendar
+from trial.errors import StoreError
 from trial.records import Incomplete, Instance, Invocation, UsageBucket
 from trial.store import DayWriter, Store
 from trial.summary import DaySummary
@@ -28,6 +29,8 @@ BATCH = 50_000
 QUARANTINE_BATCH = 20_000
 RAW_TEXT_LINES = 20
 RAW_TEXT_CHARS = 16_000
+# How often another collection may get in between before this one gives up.
+TRIES = 5
 _WORD = re.compile(r"[\w-]+")
 
 
@@ -46,6 +49,8 @@ def process(
     """
     Computes the day from the raw store alone and replaces what was stored of it.
 
+    Where another collection changes the raw events meanwhile it starts again: what is stored last is never of older events.
+
     Args:
         usage: the provider's buckets of the day; None keeps those stored before.
         when: the moment to note in the store's chain.
@@ -56,34 +61,60 @@ def process(
     if usage is None:
         before = store.manifest(endpoint.name, day)
         usage = before.usage if before else ()
+    for _ in range(TRIES):
+        reader = Reader(store, redaction.reading(collector), endpoint, day, calendar)
+        try:
+            with garbage.held_back(), store.day_writer(endpoint.name, day) as writer:
+                summary, validation = _write(writer, reader, collector, endpoint, day, calendar, slo_ms=slo_ms, usage=usage, check=check)
+                raw = reader.names()
+                stands = writer.commit(summary, raw=raw, usage=usage, validation=validation, when=when, current=reader.is_current)
+            if stands is not None:
+                return summary
+        except (FileNotFoundError, StoreError):
+            if reader.is_current():
+                raise
+    raise StoreError(
+        "its raw events change faster than they can be read",
+        where=f"{endpoint.name}, {day}",
+        do="Another collection is at work; run again when it has ended",
+    )
+
+
+def _write(
+    writer: DayWriter,
+    reader: Reader,
+    collector: Collector,
+    endpoint: Any,
+    day: date,
+    calendar: Calendar,
+    *,
+    slo_ms: float,
+    usage: tuple[UsageBucket, ...],
+    check: Callable[[pa.Table], SuiteResult],
+) -> tuple[DaySummary, dict[str, Any]]:
+    """Drafts the day's tables; its summary, and what the expectations say."""
     summariser = Summariser(endpoint=endpoint.name, platform=endpoint.platform, day=day, slo_ms=slo_ms)
     results: list[SuiteResult] = []
-    with garbage.held_back(), store.day_writer(endpoint.name, day) as writer:
-        counts = _Counts()
-        reader = Reader(
-            store, redaction.reading(collector), endpoint, day, calendar, on_rejected=lambda rows: writer.add("quarantine", rows)
-        )
-        quarantine = _Quarantine(writer, reader)
-        for rows in _batches(_of_day(collector.assemble(reader.facts(), endpoint, calendar), day, calendar, counts)):
-            table = schema.invocations_table(rows)
-            result = check(table)
-            results.append(result)
-            kept = quarantine.sift(table, result)
-            writer.add("invocations", kept)
-            summariser.add(kept)
-        quarantine.flush()
-        writer.add("instances", schema.instances_table(counts.instances))
-        reader.flush_rejected()
-        summary = summariser.close(
-            ledgers=reader.ledgers(),
-            incomplete=counts.incomplete,
-            quarantined=quarantine.count,
-            other_requests=reader.ignored(collector.COUNTED_BY_PROVIDER),
-            provider_requests=_provider_requests(usage),
-        )
-        validation = add(results, suite=expect_invocations.SUITE)
-        writer.commit(summary, raw=reader.names(), usage=usage, validation=validation, when=when)
-    return summary
+    counts = _Counts()
+    quarantine = _Quarantine(writer, reader)
+    facts = reader.facts(on_rejected=lambda rows: writer.add("quarantine", rows))
+    for rows in _batches(_of_day(collector.assemble(facts, endpoint, calendar), day, calendar, counts)):
+        table = schema.invocations_table(rows)
+        result = check(table)
+        results.append(result)
+        kept = quarantine.sift(table, result)
+        writer.add("invocations", kept)
+        summariser.add(kept)
+    quarantine.flush()
+    writer.add("instances", schema.instances_table(counts.instances))
+    summary = summariser.close(
+        ledgers=reader.ledgers(),
+        incomplete=counts.incomplete,
+        quarantined=quarantine.count,
+        other_requests=reader.ignored(collector.COUNTED_BY_PROVIDER),
+        provider_requests=_provider_requests(usage),
+    )
+    return summary, add(results, suite=expect_invocations.SUITE)
 
 
 @dataclass(slots=True)

@@ -27,26 +27,22 @@ _KIND = attrgetter("kind")
 
 
 class Reader:
-    """
-    Reads the day before, the day and the hour after.
+    """Reads the day before, the day and the hour after, as the raw store has them when it is made."""
 
-    Args:
-        on_rejected: takes the events that were rejected, as rows of trial.schema.QUARANTINE.
-    """
-
-    def __init__(
-        self, store: Store, collector: Collector, endpoint: Any, day: date, calendar: Calendar, *, on_rejected: Callable[[pa.Table], None]
-    ) -> None:
-        self._on_rejected = on_rejected
+    def __init__(self, store: Store, collector: Collector, endpoint: Any, day: date, calendar: Calendar) -> None:
         self._files, self._collector, self._endpoint, self._day = store.files, collector, endpoint, day
         self._window = calendar.window(day)
         self._tallies = {source: self._tally(source) for source in collector.SOURCES}
-        self._rejected: list[tuple[RawEvent, Rejected]] = []
         self._parse = getattr(collector, "parse_batch", None) or self._one_by_one
-        self._names: dict[date, list[str]] = {}
+        self._names = {day: self._stored(day) for day in self._days()}
 
     def names(self) -> list[str]:
-        return [n for day in self._days() for n in self._names_of(day)]
+        """The raw files it reads, as they were when it was made."""
+        return [n for day in self._days() for n in self._names[day]]
+
+    def is_current(self) -> bool:
+        """Whether these are still the raw files there are."""
+        return all(self._stored(day) == self._names[day] for day in self._days())
 
     def ledgers(self) -> list[Ledger]:
         return [self._tallies[source].close() for source in sorted(self._tallies)]
@@ -54,36 +50,40 @@ class Reader:
     def ignored(self, reasons: frozenset[str]) -> int:
         return sum(tally.ignored[reason] for tally in self._tallies.values() for reason in reasons)
 
-    def facts(self) -> Iterator[Fact]:
+    def facts(self, *, on_rejected: Callable[[pa.Table], None]) -> Iterator[Fact]:
         """
         The facts of everything that bears on the day, which alone is accounted for.
 
         Where streams stand apart, those of the day before that have ended are passed over: they say nothing of this day.
+
+        Args:
+            on_rejected: takes the events that were rejected, as rows of trial.schema.QUARANTINE.
         """
+        rejected: list[tuple[RawEvent, Rejected]] = []
         for batch in self._batches(streams=self._going_on() if getattr(self._collector, "STREAMS_APART", False) else None):
             outcomes = self._parse(batch, self._endpoint)
             if batch[0].at in self._window and batch[-1].at in self._window:
-                self._account(batch, outcomes)
+                rejected += self._account(batch, outcomes)
             elif batch[-1].at >= self._window.start and batch[0].at < self._window.end:
                 inside = [i for i, event in enumerate(batch) if event.at in self._window]
-                self._account([batch[i] for i in inside], [outcomes[i] for i in inside])
+                rejected += self._account([batch[i] for i in inside], [outcomes[i] for i in inside])
+            if len(rejected) >= REJECTED_BATCH:
+                on_rejected(_rejected_table(rejected, self._endpoint, self._day))
+                rejected.clear()
             yield from [o for o in outcomes if type(o) is not Ignored and type(o) is not Rejected]
+        on_rejected(_rejected_table(rejected, self._endpoint, self._day))
 
     def events(self) -> Iterator[RawEvent]:
         """All events of these days, of all sources, in order of (at, stream, event_id)."""
         return chain.from_iterable(self._batches(streams=None))
-
-    def flush_rejected(self) -> None:
-        self._on_rejected(_rejected_table(self._rejected, self._endpoint, self._day))
-        self._rejected.clear()
 
     def _batches(self, *, streams: set[str] | None) -> Iterator[list[RawEvent]]:
         end = self._window.end + TAIL
         for day in self._days():
             kept = streams if day < self._day else None
             sources = [
-                raw.read_batches(self._files, endpoint=self._endpoint.name, day=day, source=source, streams=kept)
-                for source in self._sources(day)
+                raw.read_batches(self._files, endpoint=self._endpoint.name, day=day, source=source, streams=kept, stored=stored)
+                for source, stored in self._sources(day).items()
             ]
             for batch in sources[0] if len(sources) == 1 else _merged(sources):
                 if batch[-1].at < end:
@@ -96,12 +96,7 @@ class Reader:
 
     def _going_on(self) -> set[str]:
         end = self._window.end + TAIL
-        return {
-            stream
-            for day in self._days()[1:]
-            for source in self._sources(day)
-            for stream in raw.streams_of(self._files, endpoint=self._endpoint.name, day=day, source=source, before=end)
-        }
+        return raw.streams_of(self._files, [name for day in self._days()[1:] for name in self._names[day]], before=end)
 
     def _one_by_one(self, batch: list[RawEvent], endpoint: Any) -> list[Any]:
         return [self._collector.parse(event, endpoint) for event in batch]
@@ -109,18 +104,21 @@ class Reader:
     def _days(self) -> list[date]:
         return [self._day + timedelta(days=n) for n in (-1, 0, 1)]
 
-    def _names_of(self, day: date) -> list[str]:
-        if day not in self._names:
-            self._names[day] = raw.names(self._files, endpoint=self._endpoint.name, day=day)
-        return self._names[day]
+    def _stored(self, day: date) -> list[str]:
+        return raw.names(self._files, endpoint=self._endpoint.name, day=day)
 
-    def _sources(self, day: date) -> list[str]:
-        return sorted({n.split("source=", 1)[1].split("/", 1)[0] for n in self._names_of(day)})
+    def _sources(self, day: date) -> dict[str, list[str]]:
+        sources: dict[str, list[str]] = {}
+        for name in self._names[day]:
+            sources.setdefault(name.split("source=", 1)[1].split("/", 1)[0], []).append(name)
+        return sources
 
     def _tally(self, source: str) -> Tally:
         return Tally(endpoint=self._endpoint.name, day=self._day, source=source)
 
-    def _account(self, batch: list[RawEvent], outcomes: list[Any]) -> None:
+    def _account(self, batch: list[RawEvent], outcomes: list[Any]) -> list[tuple[RawEvent, Rejected]]:
+        """Counts a batch into the ledgers; the events among it that were rejected."""
+        rejected = []
         for source in {event.source for event in batch}:
             tally = self._tallies.setdefault(source, self._tally(source))
             mine = [(event, outcome) for event, outcome in zip(batch, outcomes, strict=True) if event.source == source]
@@ -136,9 +134,8 @@ class Reader:
                     tally.ignored[outcome.reason] += 1
                 elif type(outcome) is Rejected:
                     tally.rejected[outcome.reason] += 1
-                    self._rejected.append((event, outcome))
-                    if len(self._rejected) >= REJECTED_BATCH:
-                        self.flush_rejected()
+                    rejected.append((event, outcome))
+        return rejected
 
 
 def _merged(sources: list[Iterator[list[RawEvent]]]) -> Iterator[list[RawEvent]]:

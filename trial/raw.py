@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from trial import raw_lines
+from trial import lease, raw_lines
 from trial.files import Files, sha256_of
 from trial.raw_lines import EPOCH, Block
 from trial.records import RawEvent
@@ -48,7 +48,10 @@ def merge(files: Files, *, endpoint: str, events: Iterable[RawEvent], day_of: Ca
     """
     with files.scratch() as scratch:
         runs = _sorted_runs(events, day_of, scratch)
-        return {place: _merge_day(files, scratch, endpoint, *place, paths) for place, paths in sorted(runs.items())}
+        if not runs:
+            return {}
+        with lease.held(files, f"raw-{endpoint}"):
+            return {place: _merge_day(files, scratch, endpoint, *place, paths) for place, paths in sorted(runs.items())}
 
 
 def read(files: Files, *, endpoint: str, day: date, source: str) -> Iterator[RawEvent]:
@@ -63,15 +66,17 @@ def read(files: Files, *, endpoint: str, day: date, source: str) -> Iterator[Raw
 
 
 def read_batches(
-    files: Files, *, endpoint: str, day: date, source: str, streams: AbstractSet[str] | None = None
+    files: Files, *, endpoint: str, day: date, source: str, streams: AbstractSet[str] | None = None, stored: list[str] | None = None
 ) -> Iterator[list[RawEvent]]:
     """
     As `read`, some thousands of events at a time.
 
     Args:
         streams: leave out the others' events, which costs much less than to read and drop them.
+        stored: what `names` gave for the day and source, where it was asked already.
     """
-    stored = names(files, endpoint=endpoint, day=day, source=source)
+    if stored is None:
+        stored = names(files, endpoint=endpoint, day=day, source=source)
     if len(stored) == 1 and streams is None:
         for text in raw_lines.texts(files.open(stored[0]), where=stored[0]):
             with raw_lines.damaged(stored[0]):
@@ -84,11 +89,11 @@ def read_batches(
             yield _events(raw_lines.as_text(kept), source)
 
 
-def streams_of(files: Files, *, endpoint: str, day: date, source: str, before: datetime) -> set[str]:
-    """The streams that have events on a day, up to about `before`, found without decoding them."""
+def streams_of(files: Files, stored: list[str], *, before: datetime) -> set[str]:
+    """The streams that have events in raw files, up to about `before`, found without decoding them."""
     found: set[bytes] = set()
     odd: set[str] = set()
-    for name in names(files, endpoint=endpoint, day=day, source=source):
+    for name in stored:
         for text in raw_lines.texts(files.open(name), where=name):
             begins = _BEGIN.match(text)
             if begins and int(begins[1]) >= (before - EPOCH) // _MICROSECOND:

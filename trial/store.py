@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -27,7 +27,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trial import chain, schema
+from trial import chain, lease, schema
 from trial.errors import LedgerError, StoreError
 from trial.files import Files, sha256_of
 from trial.records import UsageBucket
@@ -153,17 +153,31 @@ class DayWriter:
         usage: Iterable[UsageBucket] = (),
         validation: Mapping[str, Any] | None = None,
         when: datetime | None = None,
-    ) -> bool:
+        current: Callable[[], bool] = lambda: True,
+    ) -> bool | None:
         """
         Publishes the files, announces the manifest in the chain, replaces it, then sweeps what the day no longer names.
 
         Args:
             when: the moment to note in the chain.
+            current: whether what was computed still stands, asked when nobody else can commit a day of the endpoint.
 
         Returns:
-            whether anything differs from what was stored.
+            whether anything differs from what was stored; None where `current` said no, and nothing was changed.
         """
         self.close()
+        with lease.held(self._store.files, f"days-{self._endpoint}"):
+            return self._commit(summary, raw=raw, usage=usage, validation=validation, when=when) if current() else None
+
+    def _commit(
+        self,
+        summary: DaySummary,
+        *,
+        raw: Iterable[str],
+        usage: Iterable[UsageBucket],
+        validation: Mapping[str, Any] | None,
+        when: datetime | None,
+    ) -> bool:
         files, store = self._store.files, self._store
         named: dict[str, tuple[str, ...]] = {}
         for table in self._open:
