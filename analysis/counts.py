@@ -20,7 +20,7 @@ class Counts:
     One count per complete local day, ascending.
 
     Args:
-        requests: of the denominator, and the requests the provider counted and the logs do not show.
+        requests: of the denominator, and the requests the logs lack or show in part only (DaySummary.untold).
         fewest, most: hits if every request of which it is not known were none, and if every one were.
         seen: requests of the denominator alone; what the logs show, for diagnostics.
     """
@@ -52,7 +52,7 @@ class Counts:
     @classmethod
     def _of(cls, days: Sequence[DaySummary], hits: list[int], unknown: list[int], *, without_first: bool) -> Self:
         seen = np.array([d.requests for d in days], dtype=np.int64)
-        unseen = np.array([d.unseen for d in days], dtype=np.int64)
+        untold = np.array([d.untold for d in days], dtype=np.int64)
         fewest, open_ = np.array(hits, dtype=np.int64), np.array(unknown, dtype=np.int64)
         first = next((i for i, d in enumerate(days) if d.requests and d.first_cold is not None), None)
         if without_first and first is not None and not seen[:first].any():
@@ -61,4 +61,4 @@ class Counts:
                 fewest[first] -= min(1, fewest[first])
             fewest[first] = min(fewest[first], seen[first])
             open_[first] = min(open_[first], seen[first] - fewest[first])
-        return cls(requests=seen + unseen, fewest=fewest, most=fewest + open_ + unseen, seen=seen)
+        return cls(requests=seen + untold, fewest=fewest, most=fewest + open_ + untold, seen=seen)

@@ -36,11 +36,15 @@ CODES = {
     "autocorrelation": "busy or cold days follow one another",
     "design-effect": "cold hits come in large clusters",
     "incomplete-logs": "the provider counted more requests than the logs show",
+    "completeness-unknown": "the provider counts no requests, so nothing shows what the logs may lack",
     "unknowns-could-flip": "unknown or unseen requests could turn the rate across the threshold",
     "settings-changed": "model, region, idle time-out, price or another setting changed during the trial",
     "threshold-changed": "the registered rule was changed after the trial began",
     "bill-differs": "the provider billed more or less than the model says, beyond the tolerance",
 }
+
+# Said, and no doubt about what was seen: on a platform that counts nothing every verdict would be provisional for ever.
+SAID_ONLY = frozenset(("completeness-unknown",))
 
 # Keys of [trial] that are the rule itself; a change of them is a change of the question.
 RULE_KEYS = frozenset(("cold_hit_threshold", "confidence", "user_facing", "latency_slo_ms", "noticed_share"))
@@ -69,6 +73,9 @@ def flags(
         for code, detail in _of_traffic(counts, diagnostics.weekends(days)):
             found[code].append(detail)
     found["incomplete-logs"] += _incomplete(days)
+    uncounted = sum(d.provider_requests is None for d in days)
+    if uncounted:
+        found["completeness-unknown"].append(f"the provider's own count of requests is not known for {uncounted} of {len(days)} days")
     low, high = counts.bounds
     if counts.requests.any() and low <= trial.cold_hit_threshold < high:
         found["unknowns-could-flip"].append(

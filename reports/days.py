@@ -49,8 +49,8 @@ def series(result: EndpointResult, *, calendar: Calendar, confidence: float) -> 
     at_most: list[int] = []
     requests = cold_hits = 0
     for summary in result.days:
-        all_asked = summary.requests + summary.unseen
-        most = summary.cold_hits + summary.unknown + summary.unseen
+        all_asked = summary.requests + summary.untold
+        most = summary.cold_hits + summary.unknown + summary.untold
         asked.append(all_asked)
         at_least.append(summary.cold_hits)
         at_most.append(most)

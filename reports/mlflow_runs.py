@@ -148,7 +148,7 @@ def _day_metrics(p: DayPoint) -> dict[str, float | None]:
     values: dict[str, float | None] = {
         "requests": day.requests,
         "cold_hits": day.cold_hits,
-        "unknown_requests": day.unknown + day.unseen,
+        "unknown_requests": day.unknown + day.untold,
         "synthetic_requests": day.synthetic,
         "quarantined_rows": day.quarantined,
         "completeness": day.completeness,

@@ -55,7 +55,7 @@ def verdicts(result: TrialResult) -> Table:
         ("Requests", *(say.count(e.verdict.requests) for e in ends)),
         ("Cold hits", *(say.count(e.verdict.cold_hits) for e in ends)),
         ("Unknown requests", *(say.count(e.verdict.unknown) for e in ends)),
-        ("Requests only the provider counted", *(say.count(e.verdict.unseen) for e in ends)),
+        ("Requests the logs lack or show in part", *(say.count(e.verdict.unseen) for e in ends)),
         ("Realised rate", *(say.percent(e.verdict.realised) for e in ends)),
         ("Realised rate with unknowns", *(say.percent_range(*e.verdict.bounds) if e.days else say.NOT_KNOWN for e in ends)),
         ("Long-run rate", *(say.long_run(e.verdict.long_run) for e in ends)),

@@ -132,6 +132,11 @@ class DaySummary:
         """Requests the provider counted and the logs do not show; 0 where it does not count."""
         return 0 if self.provider_requests is None else max(0, self.provider_requests - self.seen)
 
+    @property
+    def untold(self) -> int:
+        """Requests that took place and that are in no rate, since the logs lack them or hold only a part: each may have been cold."""
+        return self.unseen + self.incomplete + self.quarantined
+
     def ledger_totals(self) -> dict[str, int]:
         totals = {"read": 0, "used": 0, "ignored": 0, "duplicate": 0, "rejected": 0}
         for ledger in self.ledgers:

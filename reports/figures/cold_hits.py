@@ -100,7 +100,7 @@ def _table(shown: Mapping[str, Sequence[DayPoint]]) -> Table:
             f"{p.number}, {say.short_day(p.day)}",
             say.count(p.summary.requests),
             say.count(p.summary.cold_hits),
-            say.count(p.summary.unknown + p.summary.unseen),
+            say.count(p.summary.unknown + p.summary.untold),
             say.percent(p.rate),
             say.percent_range(p.low, p.high),
             say.percent(p.cumulative),

@@ -104,6 +104,19 @@ def test_unknown_requests_count_against_both_answers(verdict, trial_days):
     assert "unknowns-could-flip" in {f.code for f in widened.flags}
 
 
+@pytest.mark.parametrize("name", ["incomplete", "quarantined"])
+def test_requests_seen_in_part_only_may_have_been_cold(name, verdict, trial_days):
+    of = verdict(trial_days(BUSY, LOW, **{name: 200}))
+    assert of.decision == "not-decided" and of.unseen == 14 * 200
+    assert of.bounds == pytest.approx((sum(LOW) / (sum(BUSY) + 2800), (sum(LOW) + 2800) / (sum(BUSY) + 2800)))
+
+
+def test_without_a_providers_count_the_verdict_says_what_it_rests_on_and_stands(verdict, trial_days):
+    counted, uncounted = verdict(trial_days(BUSY, LOW)), verdict(trial_days(BUSY, LOW, provider_requests=None))
+    assert {f.code for f in uncounted.flags} - {f.code for f in counted.flags} == {"completeness-unknown"}
+    assert (uncounted.decision, uncounted.evidence) == (counted.decision, counted.evidence)
+
+
 def test_unseen_requests_count_against_both_answers(verdict, trial_days):
     of = verdict(trial_days(BUSY, LOW, provider_requests=[n + 200 for n in BUSY]))
     assert of.decision == "not-decided" and of.unseen == 14 * 200
