@@ -46,6 +46,18 @@ def test_what_is_measured_is_what_was_planted(demo):
     assert rows["summariser-runpod"]["measured"]["usd"] == pytest.approx(rows["summariser-runpod"]["planted"]["usd"], rel=0.15)
 
 
+def test_every_endpoints_cost_is_held_against_its_bill(demo):
+    """Two bills from exports, one from the API, whose container starts are in no log: the flag says so, and which phase it is."""
+    _, document = demo
+    report = json.loads(Path(document["report"]).with_name("report.json").read_text())
+    found = {e["endpoint"]: e["reconciliation"] for e in report["endpoints"]}
+    assert all(len(r["days"]) == DAYS and all(day["explained"] for day in r["days"]) for r in found.values())
+    assert all(found[name]["within_tolerance"] for name in ("summariser-lambda", "summariser-run"))
+    assert (found["summariser-runpod"]["within_tolerance"], found["summariser-runpod"]["culprit"]) == (False, "start")
+    flags = {e["endpoint"]: [flag["code"] for flag in e["verdict"]["flags"]] for e in report["endpoints"]}
+    assert [name for name in NAMES if "bill-differs" in flags[name]] == ["summariser-runpod"]
+
+
 def test_the_ledger_holds_and_no_day_is_missing(demo):
     folder, _ = demo
     done = subprocess.run(command("status", "--json", "--config", str(folder / "trial.toml")), capture_output=True, text=True, timeout=60)
