@@ -11,6 +11,9 @@ from trial import config, schema
 from trial.errors import ConfigError, StoreError
 from trial.store import Store
 
+# What a spreadsheet takes for the beginning of a formula; the last four are the full-width forms East Asian ones accept.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
 
 def run(path: Path, *, out: Path, endpoint: str | None) -> None:
     trial = config.load(path)
@@ -48,6 +51,6 @@ def _without_formulas(table: pa.Table) -> pa.Table:
     """Text that a spreadsheet would run gets a leading apostrophe: ids and model names come from logs."""
     for name in table.column_names:
         if pa.types.is_string(table[name].type):
-            safe = [f"'{v}" if v is not None and v[:1] in ("=", "+", "-", "@", "\t", "\r") else v for v in table[name].to_pylist()]
+            safe = [f"'{v}" if v is not None and v.lstrip(" \n")[:1] in _FORMULA else v for v in table[name].to_pylist()]
             table = table.set_column(table.column_names.index(name), name, pa.array(safe, type=pa.string()))
     return table
