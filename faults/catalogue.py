@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from faults import sources
+from faults import killing, lateness, neighbours, sources, storage
 from faults.outcome import Outcome
 
 Fault = Callable[..., Outcome]  # called with a folder and quick=
@@ -18,4 +18,13 @@ FAULTS: dict[str, Fault] = {
     "expired-credentials": sources.expired_credentials,
     "malformed-bodies": sources.malformed_bodies,
     "disordered-pages": sources.disordered_pages,
+    "clock-skew": lateness.clock_skew,
+    "late-events": lateness.late_events,
+    "schedule-down": lateness.schedule_down,
+    "full-disk": storage.full_disk,
+    "read-only-store": storage.read_only,
+    "copied-mid-write": storage.copied_mid_write,
+    "two-collectors": neighbours.same_endpoint,
+    "two-endpoints": neighbours.other_endpoints,
+    "kill-9": killing.kills,
 }

@@ -26,6 +26,9 @@ from trial.store import Store
 START = date(2026, 11, 2)
 # Prefect's own: flows.daily retries a pull four times.
 TRIES = 5
+# After a day's end: when the daily run first reads it, with a part of its lines still to come, and when all have come and it is
+# read again.
+EARLY, ARRIVED = timedelta(hours=4), timedelta(hours=40)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,16 @@ class Ground:
     def now(self) -> datetime:
         return self.world.clock.now
 
+    @contextlib.contextmanager
+    def early(self) -> Iterator[datetime]:
+        """Inside, it is the time of the first daily run after the world's end."""
+        late = self.now
+        self.world.set_now(late - ARRIVED + EARLY)
+        try:
+            yield self.now
+        finally:
+            self.world.set_now(late)
+
     def trial(self, name: str, *, store: Path | None = None, addresses: Any = None, tracking: str | None = None) -> Trial:
         """A trial of the world with a store of its own, read through `addresses`."""
         return config.load(self.toml(name, store=store, addresses=addresses, tracking=tracking))
@@ -59,9 +72,9 @@ class Ground:
 
 @contextlib.contextmanager
 def ground(folder: Path, *, seed: int = 3, days: int = 1, scale: float = 0.2, faults: Faults = NO_FAULTS, **world: Any) -> Iterator[Ground]:
-    """A world's servers without any fault but those asked for; its clock stands two days after its end, when all has arrived."""
+    """A world's servers without any fault but those asked for; its clock stands ARRIVED after its end."""
     built = build_world(seed=seed, start=START, days=days, scale=scale, **world)
-    built.set_now(built.clock.now + timedelta(days=2))
+    built.set_now(built.clock.now + ARRIVED)
     before = {name: os.environ.get(name) for name in built.environment()}
     os.environ.update(built.environment())
     folder.mkdir(parents=True, exist_ok=True)

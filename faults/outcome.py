@@ -66,9 +66,15 @@ class Difference:
 SAME = Difference()
 
 
-def difference(trial: Trial, reference: Trial) -> Difference:
-    """Byte for byte; only where bytes differ are the lines counted."""
-    found, wanted = snapshot(Path(trial.store_url)), snapshot(Path(reference.store_url))
+def difference(trial: Trial, reference: Trial, *, same_runs: bool = True) -> Difference:
+    """
+    Byte for byte; only where bytes differ are the lines counted.
+
+    Args:
+        same_runs: False where the days were collected at other times: then a manifest's list of the raw files it was
+            computed from differs by right, since a neighbouring day's file has another name before its late lines.
+    """
+    found, wanted = (snapshot(Path(t.store_url), raw_names=same_runs) for t in (trial, reference))
     if found == wanted:
         return SAME
     names = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
@@ -81,10 +87,16 @@ def difference(trial: Trial, reference: Trial) -> Difference:
     )
 
 
-def snapshot(root: Path) -> dict[str, str]:
+def snapshot(root: Path, *, raw_names: bool = True) -> dict[str, str]:
     """SHA-256 of every result file by its name."""
+
+    def content(path: Path) -> bytes:
+        if raw_names or path.suffix != ".json":
+            return path.read_bytes()
+        return json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "raw"}, sort_keys=True).encode()
+
     return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(root)): hashlib.sha256(content(path)).hexdigest()
         for folder in RESULTS
         for path in sorted((root / folder).rglob("*"))
         if path.is_file()
@@ -140,7 +152,3 @@ def readable(trial: Trial) -> str | None:
     except StoreError as exc:
         return str(exc)
     return None
-
-
-def as_json(outcome: Outcome) -> str:
-    return json.dumps({name: getattr(outcome, name) for name in Outcome.__slots__})

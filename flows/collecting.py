@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from collectors.registry import READ_WHOLE, collector
@@ -21,6 +23,8 @@ from trial.meter import Meter
 from trial.records import UsageBucket
 from trial.store import Store
 from trial.summary import DaySummary
+
+log = logging.getLogger("fortnight")
 
 # Six harvests overlap: one that fails, or a machine that sleeps for a while, loses nothing.
 HARVEST_BACK = timedelta(minutes=30)
@@ -53,6 +57,7 @@ def plan(trial: Trial, store: Store, endpoint: Any, *, now: datetime, days: list
             now,
             watermark=timedelta(minutes=trial.collect.watermark_minutes),
             lookback=timedelta(hours=trial.collect.lookback_hours),
+            pulled=_last_pulled(store, endpoint.name),
         )
     else:
         todo = sorted(set(days))
@@ -114,7 +119,41 @@ def harvest_workers(trial: Trial, endpoint: Any, *, now: datetime) -> int:
     with _noted(store, endpoint, meter, at=now, what="harvest"), wiring.clients(endpoint, trial, now=now) as clients:
         events = harvest(clients, endpoint, since=now - HARVEST_BACK, meter=meter)
         events = pull.kept(events, collector(endpoint.platform), endpoint, keep_raw=trial.store.keep_raw)
-        return sum(raw.merge(store.files, endpoint=endpoint.name, events=events, day_of=trial.calendar.day_of).values())
+        new = sum(raw.merge(store.files, endpoint=endpoint.name, events=events, day_of=trial.calendar.day_of).values())
+    for since, until in harvest_gaps(store, endpoint.name)[-1:]:
+        if until == now:
+            log.warning("%s: %s", endpoint.name, lost_logs(since, until))
+    return new
+
+
+def lost_logs(since: datetime, until: datetime) -> str:
+    """What nobody can read any more after a harvest_gaps gap."""
+    return (
+        f"no harvest from {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC: the logs of RunPod workers that ended in between are "
+        "lost for ever, but for lines that were shipped"
+    )
+
+
+def _last_pulled(store: Store, endpoint: str) -> dict[date, datetime]:
+    found: dict[date, datetime] = {}
+    for done in pulls.read(store.files, endpoint=endpoint):
+        if done.first is not None and done.last is not None and not done.failed:
+            for i in range((done.last - done.first).days + 1):
+                day = done.first + timedelta(days=i)
+                found[day] = max(done.at, found.get(day, done.at))
+    return found
+
+
+def harvest_gaps(store: Store, endpoint: str) -> list[tuple[datetime, datetime]]:
+    """
+    Between which harvests of RunPod's workers more time went by than a harvest reads back: what ended in between took its
+    logs with it, and no source has them any more.
+
+    Raises:
+        StoreError: the notes of what was pulled are damaged.
+    """
+    at = [p.at for p in pulls.read(store.files, endpoint=endpoint) if p.what == "harvest" and not p.failed]
+    return [(a, b) for a, b in pairwise(at) if b - a > HARVEST_BACK]
 
 
 @contextlib.contextmanager

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from flows import collecting
 from trial import config
 from trial.config import Trial
 from trial.records import as_dict
@@ -38,6 +40,7 @@ def document(trial: Trial, store: Store, names: list[str]) -> dict[str, Any]:
                     "platform": endpoint.platform,
                     "days": [_day(m.summary) for m in manifests],
                     "missing": [d.isoformat() for d in trial.calendar.all_days() if d not in collected],
+                    "harvest_gaps": [[a.isoformat(), b.isoformat()] for a, b in collecting.harvest_gaps(store, endpoint.name)],
                     "collecting": _collecting(trial, store, endpoint),
                 }
             )
@@ -96,6 +99,8 @@ def _print(trial: Trial, store: Store, names: list[str]) -> None:
         console.print(table)
         if entry["missing"]:
             console.print(f"not collected: {_span(entry['missing'])}", highlight=False)
+        for since, until in entry["harvest_gaps"]:
+            console.print(collecting.lost_logs(datetime.fromisoformat(since), datetime.fromisoformat(until)), highlight=False)
         console.print(f"collecting it took {_took(entry['collecting'])}\n", highlight=False)
 
 

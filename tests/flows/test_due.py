@@ -29,6 +29,16 @@ def test_days_missed_long_ago_are_made_up():
     ]
 
 
+def test_a_look_back_that_did_not_happen_is_made_up():
+    days = [date(2026, 10, 24), date(2026, 10, 25), date(2026, 10, 26), date(2026, 10, 27)]
+    ends = {day: LONDON.window(day).end for day in days}
+    pulled = {days[0]: ends[days[0]] + timedelta(hours=28), days[1]: ends[days[1]] + timedelta(hours=4)}
+    later = datetime(2026, 11, 9, tzinfo=UTC)
+    assert due_days(LONDON, days, later, **OPTIONS, pulled=pulled) == [days[1]]
+    assert due_days(LONDON, days, later, **OPTIONS, pulled={**pulled, days[1]: later}) == []
+    assert due_days(LONDON, days, later, watermark=timedelta(0), lookback=timedelta(0), pulled=pulled) == []
+
+
 def test_unbroken_runs():
     first, last = date(2026, 10, 24), date(2026, 10, 27)
     assert runs([]) == []
