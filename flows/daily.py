@@ -86,13 +86,17 @@ def collect_missing(
 
 @flow(name="close-trial", validate_parameters=False)
 def close_trial(config_path: str, now: datetime | None = None) -> list[str]:
-    """The last collection and the report. Before the trial's end it says so and does nothing."""
+    """
+    The last collection and the report. Before the trial's end it says so and does nothing.
+
+    Every day is read once more: some events arrive after the look-back of the daily runs.
+    """
     trial = config.load(Path(config_path))
     at = now or scheduled()
     calendar = trial.calendar
     if calendar.window(calendar.all_days()[-1]).end > at:
         return [f"the trial runs until {calendar.end}; nothing to close yet"]
-    return _collect(config_path, None, None, at, publish=True)
+    return _collect(config_path, calendar.all_days(), None, at, publish=True)
 
 
 @flow(name="harvest-workers", validate_parameters=False)
