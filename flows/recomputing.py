@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, cast
 
 import pyarrow as pa
@@ -24,21 +21,14 @@ from trial.store import Manifest, Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overlay:
-    """Reads as Files does, raw events and the registration from `below`, which is never written to, all else from `above`."""
+    """
+    Files whose raw events and registration are those of `below`, which is only ever read; all else is `above`.
+
+    Every method that is not here is that of `above`: whatever Files learns to do, it does not do to `below`.
+    """
 
     above: Files
     below: Files
-
-    @property
-    def local(self) -> bool:
-        return self.above.local
-
-    @property
-    def root(self) -> str:
-        return self.above.root
-
-    def path(self, name: str) -> str:
-        return self._of(name).path(name)
 
     def exists(self, name: str) -> bool:
         return self._of(name).exists(name)
@@ -52,19 +42,8 @@ class Overlay:
     def open(self, name: str) -> pa.NativeFile:
         return self._of(name).open(name)
 
-    def write(self, name: str, data: bytes) -> None:
-        self.above.write(name, data)
-
-    def publish(self, draft: Path, name: str) -> None:
-        self.above.publish(draft, name)
-
-    def delete(self, name: str) -> None:
-        self.above.delete(name)
-
-    @contextlib.contextmanager
-    def scratch(self) -> Iterator[Path]:
-        with self.above.scratch() as folder:
-            yield folder
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.above, name)
 
     def _of(self, name: str) -> Files:
         return self.below if name.startswith("raw/") or name == registration.NAME else self.above

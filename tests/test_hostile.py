@@ -134,7 +134,7 @@ def test_no_file_is_written_anywhere_but_where_it_belongs(hostile):
     known = re.compile(
         r"(raw|invocations|instances|quarantine)/endpoint=e/day=2026-11-0\d/(source=[a-z-]+/)?[0-9a-f]{64}\.(ndjson\.zst|parquet)"
         r"|days/endpoint=e/day=2026-11-0\d\.json|pulls/endpoint=e/day=[\d-]+\.ndjson"
-        r"|registration\.json|chain\.ndjson|\.chain\.lock|\.locks/[\w.-]+|mlflow\.db|(report|mlflow-artifacts|mlartifacts|artifacts|mlruns)/[\w./=-]+"
+        r"|registration\.json|chain\.ndjson|\.locks/[\w.-]+|mlflow\.db|(report|mlflow-artifacts|mlartifacts|artifacts|mlruns)/[\w./=-]+"
     )
     data = hostile / "fortnight-data"
     odd = [str(p.relative_to(data)) for p in data.rglob("*") if p.is_file() and not known.fullmatch(str(p.relative_to(data)))]

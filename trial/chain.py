@@ -8,9 +8,9 @@ A line is written before what it announces, so a line is never owed: where a mac
 of a day names a manifest that is not there yet, the one before it is, and collecting the day again writes what was
 announced. A manifest that no line names was changed by somebody else.
 
-On a local folder writers take turns at a lock file, so no line is lost. Object stores have no lock and pyarrow no
-conditional write: there the journal is read and written whole, and of two collectors that end a day within the same
-moment one may lose its line, which `fortnight verify` then reports; collecting that day again writes it.
+Writers take turns (trial.lease), so no line is lost where several collectors end a day at once. On an object store a
+turn runs out when its holder gives no sign of life for a while; a machine that slept through that and then wrote would
+take another's line with it, which `fortnight verify` reports and collecting that day again mends.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any
 
+from trial import lease
 from trial.files import Files
 
 NAME = "chain.ndjson"
-LOCK = ".chain.lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,14 +149,13 @@ def announce_registration(files: Files, *, registration: str, replaced: str | No
 
 @contextlib.contextmanager
 def turn(files: Files) -> Iterator[None]:
-    """One writer at a time on a local folder, across processes; nothing elsewhere."""
-    if not files.local:
-        yield
-        return
-    import fcntl
+    """
+    One writer of the journal at a time, on a folder and on an object store alike.
 
-    with files.open_lock(LOCK) as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    Raises:
+        StoreError: others wrote all the time.
+    """
+    with lease.held(files, "chain"):
         yield
 
 
