@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 from reports.mlflow_urls import experiment_url
 from trial import config
 from trial.config import Trial
+from trial.errors import ConfigError
 
 
 def run(path: Path, *, port: int) -> None:
@@ -21,6 +23,13 @@ def run(path: Path, *, port: int) -> None:
         typer.echo(f"This trial is tracked on a server: open {uri}")
         return
     base = f"http://127.0.0.1:{port}"
+    with socket.socket() as probe:
+        # As a server binds: the last one's closed connections are no hindrance.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as exc:
+            raise ConfigError(f"port {port} cannot be used: {exc}", do="Name another with --port") from exc
     # MLflow's own landing page is an overview that shows nothing of a trial.
     found = _experiment(trial)
     typer.echo(f"MLflow: {experiment_url(base, found) if found else base} (Ctrl-C ends it)", err=True)
@@ -37,9 +46,11 @@ def run(path: Path, *, port: int) -> None:
         str(port),
         "--workers",
         "1",
+        "--uvicorn-opts",
+        "--log-level warning",
     ]
     # Its job runner is a dozen processes that a comparison page has no use for.
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = {"PYTHONWARNINGS": "ignore", **os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with subprocess.Popen(command, env=environment) as server:
         try:
             server.wait()

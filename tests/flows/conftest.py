@@ -1,7 +1,9 @@
 """A trial over shipped handler lines, and one Prefect server for all tests that need one."""
 
 import json
+import logging
 import random
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -94,3 +96,29 @@ def snapshot():
         return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
     return read
+
+
+@pytest.fixture
+def fortnight(capsys, monkeypatch):
+    """`fortnight(folder, *args)` -> (exit code, standard output, lines of standard error): the whole command line, in this process."""
+
+    def run(folder, *args):
+        from flows.cli import main
+
+        log = logging.getLogger("fortnight")
+        before, propagate = list(log.handlers), log.propagate
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["fortnight", *args])
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as exc:
+            code = exc.code or 0
+        finally:
+            log.handlers[:], log.propagate = before, propagate
+        said = capsys.readouterr()
+        assert "Traceback" not in said.out + said.err
+        return code, said.out, [line for line in said.err.splitlines() if line.startswith("fortnight: ")]
+
+    return run

@@ -4,10 +4,8 @@ import gzip
 import importlib.util
 import io
 import json
-import logging
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -56,32 +54,6 @@ def parquet(**columns):
     out = io.BytesIO()
     pq.write_table(pa.table(columns), out)
     return out.getvalue()
-
-
-@pytest.fixture
-def fortnight(capsys, monkeypatch):
-    """`fortnight(folder, *args)` -> (exit code, standard output, lines of standard error): the whole command line, in this process."""
-
-    def run(folder, *args):
-        from flows.cli import main
-
-        log = logging.getLogger("fortnight")
-        before, propagate = list(log.handlers), log.propagate
-        monkeypatch.chdir(folder)
-        monkeypatch.setattr(sys, "argv", ["fortnight", *args])
-        capsys.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as exc:
-            code = exc.code or 0
-        finally:
-            log.handlers[:], log.propagate = before, propagate
-        said = capsys.readouterr()
-        assert "Traceback" not in said.out + said.err
-        return code, said.out, [line for line in said.err.splitlines() if line.startswith("fortnight: ")]
-
-    return run
 
 
 @pytest.fixture(scope="module")
