@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime
 
+import pyarrow.fs as pafs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -146,19 +147,43 @@ import sys
 from datetime import date, timedelta
 from trial.store import Store
 from trial.summary import DaySummary
-root, endpoint = sys.argv[1:]
-store = Store.at(root)
-for n in range(25):
+url, endpoint, days = sys.argv[1:]
+store = Store.at(url)
+for n in range(int(days)):
     day = date(2026, 11, 2) + timedelta(days=n)
     with store.day_writer(endpoint, day) as writer:
         writer.commit(DaySummary(endpoint=endpoint, platform="runpod", days=(day,), requests=n))
 """
 
 
+@pytest.fixture
+def bucket(monkeypatch):
+    """An empty bucket on a local S3."""
+    server = pytest.importorskip("moto.server", reason="the sandbox extra is not installed").ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    fs = pafs.S3FileSystem(access_key="k", secret_key="s", endpoint_override=f"{host}:{port}", scheme="http", allow_bucket_creation=True)
+    fs.create_dir("chained")
+    yield f"s3://chained/trial?endpoint_override={host}:{port}&scheme=http"
+    server.stop()
+
+
+def at_once(url, *, days):
+    """Three collectors of different endpoints, in processes of their own; the journal they leave."""
+    running = [subprocess.Popen([sys.executable, "-c", WRITER, url, f"e{n}", str(days)]) for n in range(3)]
+    assert [process.wait(120) for process in running] == [0, 0, 0]
+    return chain.read(Files.at(url))
+
+
 def test_collectors_of_different_endpoints_at_once_lose_no_line(tmp_path):
-    running = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), f"e{n}"]) for n in range(3)]
-    assert [process.wait(60) for process in running] == [0, 0, 0]
-    journal = chain.read(Files.at(str(tmp_path)))
+    journal = at_once(str(tmp_path), days=25)
     assert journal.problems == ()
-    assert len(journal.links) == 75
-    assert len(journal.days()) == 75
+    assert len(journal.links) == len(journal.days()) == 75
+
+
+def test_nor_do_they_on_an_object_store(bucket):
+    journal = at_once(bucket, days=5)
+    assert journal.problems == ()
+    assert len(journal.links) == len(journal.days()) == 15
