@@ -117,8 +117,8 @@ def harvest_workers(trial: Trial, endpoint: Any, *, now: datetime) -> int:
 
     store, meter = Store.at(trial.store_url), Meter()
     with _noted(store, endpoint, meter, at=now, what="harvest"), wiring.clients(endpoint, trial, now=now) as clients:
-        events = harvest(clients, endpoint, since=now - HARVEST_BACK, meter=meter)
-        events = pull.kept(events, collector(endpoint.platform), endpoint, keep_raw=trial.store.keep_raw)
+        found = harvest(clients, endpoint, since=now - HARVEST_BACK, meter=meter)
+        events = pull.kept(found, collector(endpoint.platform), endpoint, keep_raw=trial.store.keep_raw)
         new = sum(raw.merge(store.files, endpoint=endpoint.name, events=events, day_of=trial.calendar.day_of).values())
     for since, until in harvest_gaps(store, endpoint.name)[-1:]:
         if until == now:

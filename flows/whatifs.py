@@ -50,7 +50,7 @@ def break_evens_of(trial: Trial, result: EndpointResult, book: PriceBook) -> tup
     """One serverless endpoint's cost against traffic beside every dedicated option."""
     if result.cost is None or result.platform not in SERVERLESS:
         return ()
-    endpoint = trial.endpoint(result.endpoint)
+    endpoint: Any = trial.endpoint(result.endpoint)
     found = (
         compare(endpoint, book.row(endpoint.price), result.cost, days=result.days, option=option, option_row=book.row(option.price))
         for option in trial.dedicated
