@@ -288,3 +288,31 @@ def test_the_command_says_it_in_one_line_each_and_exits_with_1(copied):
     assert (done.returncode, done.stderr.strip()) == (1, "[]")
     assert done.stdout.startswith(f"changed: {path.relative_to(copied / 'fortnight-data')}: its content is not what its name says.")
     assert json.loads(run("--json", "--quick", cwd=copied).stdout)["ok"] is False
+
+
+def test_a_store_in_a_bucket_is_verified_as_a_folder_is(copied, tmp_path, monkeypatch):
+    import pyarrow.fs as pafs
+
+    server = pytest.importorskip("moto.server", reason="the sandbox extra is not installed").ThreadedMotoServer(port=0)
+    server.start()
+    try:
+        address = ":".join(map(str, server.get_host_and_port()))
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+        bucket = pafs.S3FileSystem(endpoint_override=address, scheme="http", allow_bucket_creation=True)
+        bucket.create_dir("verified")
+        pafs.copy_files(
+            str(copied / "fortnight-data"), "verified/t", source_filesystem=pafs.LocalFileSystem(), destination_filesystem=bucket
+        )
+        path = copied / "trial.toml"
+        path.write_text(path.read_text() + f'\n[store]\nurl = "s3://verified/t?endpoint_override={address}&scheme=http"\n')
+        outcome = whole(copied, tmp_path)
+        assert outcome.findings == []
+        assert outcome.checked["days_recomputed"] == 4
+        trial = config.load(path)
+        files = Store.at(trial.store_url).files
+        name = files.list("raw/endpoint=old")[0]
+        files.write(name, files.read(name)[:-1] + b"x")
+        assert [(f.kind, f.where) for f in verify(copied).findings] == [("changed", name)]
+    finally:
+        server.stop()
