@@ -229,7 +229,7 @@ def calibrate(
     scenario: Annotated[Optional[list[str]], typer.Option(help="Only this scenario; repeat for several.")] = None,
     own: Annotated[bool, typer.Option("--own", help="Draw from this trial's own days instead.")] = False,
     trials: Annotated[int, typer.Option(min=10, max=100_000, help="Simulated trials per scenario.")] = 2000,
-    seed: int = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 1,
     json: Json = False,
 ) -> None:
     """How often the verdict is wrong: false alarms, contradictions and power, by simulation."""
