@@ -42,6 +42,9 @@ fuzz: setup  ## ten minutes of coverage-guided fuzzing over every parser
 	$(BIN)/python -m pip install --quiet atheris
 	$(BIN)/python -m fuzz
 
+faults: setup  ## every failure that can be injected here, and what survived it; under eight minutes
+	$(BIN)/python -m faults
+
 pictures: setup  ## the pictures in the README, from the demo's own report and MLflow
 	$(BIN)/python -m docs.pictures
 

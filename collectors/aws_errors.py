@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import traceback
 from collections.abc import Iterator
 
 from trial.errors import Denied, Malformed, NotFound, SourceError, Throttled, Unreachable
@@ -75,6 +76,11 @@ def mapped(*, where: str, grant: str, find: str) -> Iterator[None]:
     except (boto.ConnectionError, boto.HTTPClientError) as exc:
         raise Unreachable(f"no answer: {_said(exc)}", where=where, do="Check the network and `region`, then collect again") from exc
     except ResponseParserError as exc:
+        raise Malformed(f"not an answer of this API: {_said(exc)}", where=where, do="Check `api_endpoint`") from exc
+    except (AttributeError, TypeError) as exc:
+        # What botocore's parsers raise on JSON of another shape; anywhere else it is a bug of ours.
+        if [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(exc.__traceback__)][-1] != "botocore.parsers":
+            raise
         raise Malformed(f"not an answer of this API: {_said(exc)}", where=where, do="Check `api_endpoint`") from exc
     except boto.BotoCoreError as exc:
         raise SourceError(_said(exc), where=where) from exc

@@ -39,7 +39,14 @@ def list_entries(client: Any, *, project: str, filter: str, pace: Pace, meter: M
         meter.bytes += page.ByteSize()
         meter.events += len(page.entries)
         for entry in page.entries:
-            yield MessageToDict(entry)
+            yield _ordered(MessageToDict(entry))
         token = page.next_page_token
         if not token:
             return
+
+
+def _ordered(value: Any) -> Any:
+    """Keys in order: protobuf's maps have none, and an entry that is read again must be stored as the same bytes."""
+    if isinstance(value, dict):
+        return {key: _ordered(value[key]) for key in sorted(value)}
+    return [_ordered(item) for item in value] if isinstance(value, list) else value

@@ -32,6 +32,15 @@ def refused(*, share: float, kind: str, seed: int) -> Bend:
     return Bend(http=http, grpc=over_grpc)
 
 
+def down(*, calls: int) -> Bend:
+    """The first so many calls end in a 5xx."""
+
+    def http(number: int, request: Request, answer: Callable[[], Response]) -> Response:
+        return _refusal(request, "error") if number <= calls else answer()
+
+    return Bend(http=http)
+
+
 def slow(*, share: float, seconds: float, seed: int) -> Bend:
     """That share of answers comes later than the client waits."""
     rng = random.Random(seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from faults import killing, lateness, neighbours, sources, storage
+from faults import killing, lateness, neighbours, services, sources, storage
 from faults.outcome import Outcome
 
 Fault = Callable[..., Outcome]  # called with a folder and quick=
@@ -21,6 +21,7 @@ FAULTS: dict[str, Fault] = {
     "clock-skew": lateness.clock_skew,
     "late-events": lateness.late_events,
     "schedule-down": lateness.schedule_down,
+    "services-away": services.services,
     "full-disk": storage.full_disk,
     "read-only-store": storage.read_only,
     "copied-mid-write": storage.copied_mid_write,

@@ -23,6 +23,7 @@ from trial.config import Trial
 from trial.errors import FortnightError, Transient
 from trial.store import Store
 
+ROOT = Path(__file__).resolve().parents[1]
 START = date(2026, 11, 2)
 # Prefect's own: flows.daily retries a pull four times.
 TRIES = 5

@@ -16,7 +16,7 @@ from sandbox.plans import default_plans
 from trial.config import Trial
 from trial.store import Store
 
-LONGEST_S, KILLS, QUICK_KILLS = 220.0, 480, 16
+LONGEST_S, KILLS, QUICK_KILLS = 150.0, 360, 8
 
 
 def kills(folder: Path, *, quick: bool) -> Outcome:

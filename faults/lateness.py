@@ -63,7 +63,7 @@ def schedule_down(folder: Path, *, quick: bool) -> Outcome:
     """
     out = Outcome(name="schedule-down", injected="no run for three days, then the daily ones go on")
     for seed in (3,) if quick else (3, 4, 5):
-        with ground(folder / str(seed), seed=seed, days=5, scale=0.3) as made:
+        with ground(folder / str(seed), seed=seed, days=5, scale=0.1 if quick else 0.25) as made:
             reference, trial = made.trial("reference"), made.trial("run")
             _daily(made, reference, at=EARLY, days=7, harvest=True)
             _daily(made, trial, at=EARLY, days=7, down=(1, 2, 3), harvest=True)

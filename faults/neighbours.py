@@ -37,7 +37,7 @@ def _at_once(out: Outcome, folder: Path, quick: bool, *, apart: bool) -> Outcome
         grow(Child(toml=str(made.toml("warm")), now=late.isoformat(), here=True))
         reference = made.trial("reference")
         grow(Child(toml=str(made.toml("reference")), now=late.isoformat()))
-        for seed in range(3 if quick else 20):
+        for seed in range(2 if quick else 10):
             toml = made.toml(f"run-{seed}")
             if seed % 2:
                 # Every second pair meets a store that has the day without its late lines.
@@ -46,7 +46,7 @@ def _at_once(out: Outcome, folder: Path, quick: bool, *, apart: bool) -> Outcome
             # The second sees the sources as they were before the late lines.
             tomls = (toml, toml) if apart else (toml, before.toml(f"run-{seed}", store=Path(made.trial(f"run-{seed}").store_url)))
             pair = [
-                Child(toml=str(tomls[i]), now=late.isoformat(), only=(names[i],) if apart else (), slow_s=0.008, seed=seed * 2 + i)
+                Child(toml=str(tomls[i]), now=late.isoformat(), only=(names[i],) if apart else (), slow_s=0.005, seed=seed * 2 + i)
                 for i in range(2)
             ]
             ended = grow(*pair)

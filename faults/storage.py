@@ -85,13 +85,13 @@ def copied_mid_write(folder: Path, *, quick: bool) -> Outcome:
     with ground(folder, scale=0.08) as made, nursery() as grow:
         reference = made.trial("reference")
         collect(reference, now=made.now)
-        for seed in range(1 if quick else 4):
+        for seed in range(1 if quick else 3):
             name = f"run-{seed}"
             source = made.folder / name
             # Over a store that has the day without its late lines: then files are replaced, not only made.
             with made.early() as early:
                 collect(made.trial(name), now=early)
-            copies = _copies(made, grow, name, source, seed, most=6 if quick else 20)
+            copies = _copies(made, grow, name, source, seed, most=4 if quick else 20)
             for copy in copies:
                 trial = made.trial(copy.name)
                 try:
@@ -106,7 +106,7 @@ def copied_mid_write(folder: Path, *, quick: bool) -> Outcome:
 
 
 def _copies(made: Ground, grow, name: str, source: Path, seed: int, *, most: int) -> list[Path]:
-    child = Child(toml=str(made.toml(name)), now=made.now.isoformat(), slow_s=0.012, seed=seed)
+    child = Child(toml=str(made.toml(name)), now=made.now.isoformat(), slow_s=0.004 if most < 10 else 0.01, seed=seed)
     writing = threading.Thread(target=grow, args=(child,))
     writing.start()
     copies: list[Path] = []

@@ -1,0 +1,81 @@
+"""MLflow and Prefect away: through the flow itself, with Prefect's own server in this process's place."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from faults import answers
+from faults.ground import ROOT, Ground, disturbed, ground
+from faults.outcome import Outcome, difference
+from sandbox.plans import default_plans
+
+LONGEST_S = 150.0
+
+
+def services(folder: Path, *, quick: bool) -> Outcome:
+    """
+    The flow itself, a process each: a source that is down for longer than its client's patience, so that Prefect tries the
+    pull again; MLflow's address dead; Prefect's dead. The next run, with everything back, must leave the undisturbed bytes.
+    """
+    out = Outcome(name="services-away", injected="a source, MLflow or Prefect's server is away when the flow runs")
+    plans = [plan for plan in default_plans() if plan.platform == "aws-lambda"]
+    with ground(folder, scale=0.1, plans=plans) as made, _dead_port() as dead:
+        said = _flow(made, made.toml("reference"))
+        assert not (said["failures"] or said["crash"]), said
+        reference = made.trial("reference")
+        # Eight attempts of the client and one more: the task's second try meets the last refusal and then the answer.
+        with disturbed(made, answers.down(calls=9)) as addresses:
+            said = _flow(made, made.toml("source", addresses=addresses))
+        out.judge(difference(made.trial("source"), reference), *said["failures"], said["crash"])
+        out.notes.append("source: 9 refusals in a row, mended within the run")
+        if quick:
+            return out
+        dead_url = f"http://127.0.0.1:{dead}"
+        said = _flow(made, made.toml("mlflow", tracking=dead_url), publish=True)
+        told = [None if said["failures"] else "MLflow away and nothing was said", said["crash"]]
+        out.judge(difference(made.trial("mlflow"), reference), *told)
+        out.notes.append('MLflow: the day is stored all the same, told as "not published", made up for by the next run')
+        said = _flow(made, made.toml("prefect"), PREFECT_API_URL=f"{dead_url}/api")
+        told = [None if said["crash"] else "Prefect away and nothing was said"]
+        out.notes.append(f'Prefect: nothing runs, "{said["crash"]}"'.replace(dead_url, "http://..."))
+        back = _flow(made, made.toml("prefect"))
+        out.judge(difference(made.trial("prefect"), reference), *told, *back["failures"], back["crash"])
+    return out
+
+
+def _flow(made: Ground, toml: Path, *, publish: bool = False, **environment: str) -> dict:
+    """collect_missing in a process of its own; what it failed at, and its last line where it crashed."""
+    program = (
+        "import json, sys\nfrom datetime import datetime\nfrom flows import quiet\nquiet.settle()\n"
+        "from flows.daily import collect_missing\n"
+        "print(json.dumps(collect_missing(sys.argv[1], now=datetime.fromisoformat(sys.argv[2]), publish=sys.argv[3] == 'True')))"
+    )
+    with tempfile.TemporaryDirectory(prefix="prefect-") as home:
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(toml), made.now.isoformat(), str(publish)],
+            cwd=ROOT,
+            env={**os.environ, "PREFECT_HOME": home, "PREFECT_API_URL": "", **environment},
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_S,
+            check=False,
+        )
+    if done.returncode:
+        return {"failures": [], "crash": (done.stderr.strip().splitlines() or ["no word"])[-1]}
+    return {"failures": json.loads(done.stdout.strip().splitlines()[-1]), "crash": None}
+
+
+@contextlib.contextmanager
+def _dead_port() -> Iterator[int]:
+    """A loopback port that is taken and never answered: connections are refused as long as nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
