@@ -12,7 +12,14 @@ import urllib.request
 from pathlib import Path
 
 HERE = Path(__file__).parent / "pictures"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def main() -> int:
@@ -37,12 +44,23 @@ def main() -> int:
         page.screenshot(path=HERE / "report.png")
         with _mlflow(trial.tracking_uri) as base:
             page.goto(experiment_url(base, _experiment(trial.tracking_uri)))
-            page.wait_for_load_state("networkidle")
-            page.wait_for_timeout(4000)
+            # The page polls, so the network is never idle: its charts say when it is there.
+            page.wait_for_selector(".js-plotly-plot", timeout=90_000)
+            page.wait_for_timeout(5000)
             page.screenshot(path=HERE / "mlflow.png")
         browser.close()
+    for name in ("report.png", "mlflow.png"):
+        _shrink(HERE / name)
     print(f"wrote {HERE}/report.png and mlflow.png")
     return 0
+
+
+def _shrink(path: Path) -> None:
+    """To a palette: a screen of text needs few colours, and the repository keeps every picture for ever."""
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def _experiment(uri: str) -> str:
