@@ -43,9 +43,14 @@ def main() -> int:
         page.goto((Path(trial.store_url) / "report" / "report.html").as_uri())
         page.screenshot(path=HERE / "report.png")
         with _mlflow(trial.tracking_uri) as base:
+            page.set_viewport_size({"width": 1500, "height": 900})
             page.goto(experiment_url(base, _experiment(trial.tracking_uri)))
             # The page polls, so the network is never idle: its charts say when it is there.
             page.wait_for_selector(".js-plotly-plot", timeout=90_000)
+            # Its help panel takes a quarter of the page.
+            panel = page.get_by_role("button", name="Close", exact=False)
+            if panel.count():
+                panel.last.click()
             page.wait_for_timeout(5000)
             page.screenshot(path=HERE / "mlflow.png")
         browser.close()
