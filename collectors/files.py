@@ -23,6 +23,8 @@ MAX_LINE_BYTES = 1 << 20
 MAX_RATIO = 200
 UNPACKED_ALWAYS = 16 << 20
 _CHUNK = 1 << 16
+# Four bytes of Zstandard may stand for 128 KiB, and its decompressor gives all of them at once: so it is fed little.
+_ZSTD_LEAST, _ZSTD_MOST = 256, 2048
 _DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
 _GLOB = re.compile(r"[*?\[]")
 
@@ -201,13 +203,13 @@ class _Owning(io.RawIOBase):
 
     def __init__(self, inner: Any, below: Any) -> None:
         self._inner, self._below = inner, below
-        self._rest = b""
+        self._rest = memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._rest or self._inner.read(len(buffer))
+        data = self._rest or memoryview(self._inner.read(len(buffer)))
         given, self._rest = data[: len(buffer)], data[len(buffer) :]
         buffer[: len(given)] = given
         return len(given)
@@ -250,11 +252,12 @@ class _Zstd:
 
     def __init__(self, raw: Any) -> None:
         self._raw, self._rest = raw, b""
+        self._piece = _ZSTD_LEAST
         self._frame: zstandard.ZstdDecompressionObj | None = None
 
     def read(self, _size: int = -1) -> bytes:
         while True:
-            data, self._rest = self._rest or self._raw.read(_CHUNK // 8), b""
+            data, self._rest = self._rest or self._raw.read(self._piece), b""
             if not data:
                 if self._frame is not None:
                     raise EOFError("the last frame is not whole")
@@ -262,6 +265,7 @@ class _Zstd:
             if self._frame is None:
                 self._frame = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
             out = self._frame.decompress(data)
+            self._piece = min(2 * self._piece, _ZSTD_MOST) if len(out) < MAX_RATIO * len(data) else _ZSTD_LEAST
             if self._frame.eof:
                 self._rest, self._frame = self._frame.unused_data, None
             if out:

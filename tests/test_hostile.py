@@ -345,6 +345,21 @@ def test_a_file_that_unpacks_without_end_is_refused_soon(format, bomb, tmp_path)
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("innocent", [0, 1 << 16], ids=["from its start", "after an innocent beginning"])
+def test_what_unpacks_to_gigabytes_is_never_held_whole(innocent, tmp_path):
+    beginning = b"".join(b"%d\n" % (n * n) for n in range(innocent))
+    (tmp_path / "x.zst").write_bytes(zstandard.ZstdCompressor().compress(beginning) + zstd_bomb(300))
+    tracemalloc.start()
+    try:
+        with pytest.raises(Malformed, match="200 times"):
+            for _ in files.open_lines("x.zst", folder=tmp_path):
+                pass
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 150 << 20
+
+
 def test_a_well_packed_log_is_no_bomb(tmp_path):
     line = '{"fortnight":1,"request_id":"%d","gpu_ms":231.7,"handler_ms":250.1,"ts":"2026-11-02T10:00:00.%06dZ"}\n'
     text = "".join(line % (n, n) for n in range(250_000)).encode()
