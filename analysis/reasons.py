@@ -39,7 +39,8 @@ def _main(verdict: Verdict, trial: TrialSection, found: Evidence, whole_week: bo
         return f"Not decided: no request in {_days(verdict.days)}."
     span = f"between {percent(verdict.long_run.low)} and {percent(verdict.long_run.high)}"
     if verdict.decision == "evaluate-dedicated":
-        return f"Traffic like this meets a cold instance in more than {threshold} of its requests ({span}, {level} confidence), and users notice."
+        more = f"Traffic like this meets a cold instance in more than {threshold} of its requests"
+        return f"{more} ({span}, {level} confidence), and users notice."
     if verdict.decision == "stay-serverless" and found.side == "below":
         return f"Traffic like this meets a cold instance in less than {threshold} of its requests ({span}, {level} confidence)."
     if verdict.decision == "stay-serverless":
@@ -47,12 +48,10 @@ def _main(verdict: Verdict, trial: TrialSection, found: Evidence, whole_week: bo
         return f"The cold-hit rate lies above {threshold} ({span}, {level} confidence), but {who}."
     if verdict.days < LEAST_DAYS:
         return f"Not decided: {_days(verdict.days)} of traffic; no evidence is possible before {LEAST_DAYS} complete days."
-    return "Not decided: " + _what_would_decide(verdict, trial, found, whole_week, unnoticed, span, threshold)
+    return "Not decided: " + _what_would_decide(verdict, found, whole_week, unnoticed, span, threshold)
 
 
-def _what_would_decide(
-    verdict: Verdict, trial: TrialSection, found: Evidence, whole_week: bool, unnoticed: bool, span: str, threshold: str
-) -> str:
+def _what_would_decide(verdict: Verdict, found: Evidence, whole_week: bool, unnoticed: bool, span: str, threshold: str) -> str:
     if found.side is not None and not whole_week and (found.side == "below" or unnoticed):
         return f"the evidence says stay ({span}), but the days do not cover a whole week; a full week of days would decide it."
     if found.side == "above":

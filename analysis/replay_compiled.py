@@ -7,7 +7,7 @@ short replays stay with the interpreter.
 
 from __future__ import annotations
 
-import numba  # type: ignore[import-not-found,import-untyped,unused-ignore]
+import numba
 import numpy as np
 
 from analysis.replay_result import Flags, Ints
@@ -36,7 +36,7 @@ def run(arrival: Ints, service: Ints, cold_extra: Ints, *, start_us: int, timeou
 
 
 @numba.njit(cache=True)
-def _loop(arrival, service, cold_extra, start, limit, floor, keep_all, cold):  # type: ignore[no-untyped-def]
+def _loop(arrival, service, cold_extra, start, limit, floor, keep_all, cold):
     heap = np.full(1024, NEVER, dtype=np.int64)  # unused places hold NEVER, so that a missing child is never the smaller one
     size = 0
     idle = np.empty(1024 + floor, dtype=np.int64)
@@ -134,7 +134,7 @@ def _loop(arrival, service, cold_extra, start, limit, floor, keep_all, cold):  #
 
 
 @numba.njit(cache=True, inline="always")
-def _sift_down(heap, value, size):  # type: ignore[no-untyped-def]
+def _sift_down(heap, value, size):
     """Puts `value` into the place of the root, which was taken; heap[size] and beyond hold NEVER."""
     at = 0
     child = 1
@@ -150,7 +150,7 @@ def _sift_down(heap, value, size):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, inline="always")
-def _sift_up(heap, value, at):  # type: ignore[no-untyped-def]
+def _sift_up(heap, value, at):
     while at > 0:
         parent = (at - 1) >> 1
         if heap[parent] <= value:
@@ -161,7 +161,7 @@ def _sift_up(heap, value, at):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _longer(array):  # type: ignore[no-untyped-def]
+def _longer(array):
     out = np.empty(2 * len(array), dtype=np.int64)
     out[: len(array)] = array
     return out

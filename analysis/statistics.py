@@ -140,7 +140,7 @@ def _counts(requests: Counts, cold_hits: Counts) -> tuple[npt.NDArray[np.float64
 
 
 def _log_evidence(n_d: npt.NDArray[np.float64], c_d: npt.NDArray[np.float64], p: float) -> float:
-    """With S = sum of (D - mean D)^2 and R = n (mean D)^2, E = (1 + n)^(-1/2) [(S + R) / (S + R / (1 + n))]^(n/2): no 0/0 but at R = S = 0."""
+    """With S = sum of (D - mean D)^2 and R = n (mean D)^2, E = (1 + n)^(-1/2) [(S + R) / (S + R / (1 + n))]^(n/2): 0/0 at R = S = 0."""
     days = len(n_d)
     if days < 2:
         return 0.0

@@ -38,9 +38,11 @@ def configuration_page() -> str:
     lines = [
         NOTE.format(source="trial/config.py"),
         "# Configuration\n\n",
-        "One file, `trial.toml`, describes a trial. Unknown keys, wrong types and impossible values are errors that name the key\n"
-        "and its line. Secrets are never in it, only the names of environment variables. `fortnight init` asks for what it\n"
-        "needs, checks each answer, writes the file with comments, and prints what each platform must be granted.\n",
+        (
+            "One file, `trial.toml`, describes a trial. Unknown keys, wrong types and impossible values are errors that name the key\n"
+            "and its line. Secrets are never in it, only the names of environment variables. `fortnight init` asks for what it\n"
+            "needs, checks each answer, writes the file with comments, and prints what each platform must be granted.\n"
+        ),
     ]
     for name, field in config.Trial.model_fields.items():
         if name in ("endpoints", "dedicated", "folder"):

@@ -58,7 +58,7 @@ def pull(
     Raises:
         SourceError: the platform could not be read; what was stored before stays as it was.
     """
-    events = collector.fetch(clients, endpoint, window, meter=meter)
+    events: Iterable[RawEvent] = collector.fetch(clients, endpoint, window, meter=meter)
     if on_events is not None:
         events = _watched(events, on_events)
     events = kept(events, collector, endpoint, keep_raw=keep_raw)

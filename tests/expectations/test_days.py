@@ -28,7 +28,12 @@ def test_a_gap_is_named():
 def test_thin_days_are_named():
     ledger = Ledger(endpoint="e", day=START, source="logs", read=10, used={"x": 9}, rejected={"cut": 1})
     result = days.check([summary(0, provider_requests=20, quarantined=1, ledgers=(ledger,)), summary(1, requests=0)], expected=[])
-    assert set(broken(result)) == {"a day has requests", "logs are complete to 99 %", "at most 1 % of lines are rejected", "nothing is in quarantine"}
+    assert set(broken(result)) == {
+        "a day has requests",
+        "logs are complete to 99 %",
+        "at most 1 % of lines are rejected",
+        "nothing is in quarantine",
+    }
 
 
 def test_no_days_at_all_is_an_answer():
