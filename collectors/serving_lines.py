@@ -64,6 +64,23 @@ def read_serving_line(text: str) -> ServingLine | Ignored | None:
     return None
 
 
+def request_fields(text: str) -> dict[str, Any] | Ignored | None:
+    """
+    As read_serving_line, where a request takes one line: of TorchServe's parts it is the handler's time, and handler_ms with it.
+
+    Raises:
+        ValueError: a framework's measurement that is broken.
+    """
+    line = read_serving_line(text)
+    if not isinstance(line, ServingLine):
+        return line
+    if line.kind == "worker_start":
+        return Ignored(reason="worker_start")
+    if "gpu_ms" not in line.fields:
+        return Ignored(reason="torchserve_part")
+    return {"handler_ms": line.fields["gpu_ms"], **line.fields}
+
+
 def is_serving_line(text: str) -> bool:
     """Whether a serving framework wrote it."""
     try:

@@ -10,6 +10,7 @@ from typing import Any
 from collectors.cloud_run.facts import Fact, HandlerLine, InstanceExit, InstanceReady, InstanceStart, Request
 from collectors.google_entry import label, log_id, mapping, resource_label, text, trace_id, whole
 from collectors.lines import handler_fields
+from collectors.serving_lines import request_fields
 from trial.records import Ignored, RawEvent, Rejected
 
 REQUESTS, SYSTEM = "run.googleapis.com/requests", "run.googleapis.com/varlog/system"
@@ -143,8 +144,14 @@ def _application(event: RawEvent, entry: Mapping[str, Any], endpoint: Any) -> Ha
         printed = text(entry.get("textPayload"))
     try:
         fields = handler_fields(printed, endpoint)
+        served = request_fields(printed) if fields is None and isinstance(printed, str) else None
     except ValueError as exc:
         return Rejected(reason="handler_line", detail=str(exc))
+    if isinstance(served, Ignored):
+        return served
+    if served is not None:
+        # A framework's own id is no trace: the line finds its request by the entry's trace, or by instance and time.
+        fields = {name: value for name, value in served.items() if name != "request_id"}
     if fields is None:
         return Ignored(reason="application_line")
     return HandlerLine(

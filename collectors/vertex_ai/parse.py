@@ -7,6 +7,7 @@ from typing import Any
 
 from collectors.google_entry import label, log_id, mapping, resource_label, text
 from collectors.lines import handler_fields
+from collectors.serving_lines import request_fields
 from collectors.vertex_ai.facts import HandlerLine
 from trial.records import Ignored, RawEvent, Rejected
 
@@ -43,8 +44,12 @@ def parse(event: RawEvent, endpoint: Any) -> HandlerLine | Ignored | Rejected:
         printed = printed["message"]
     try:
         fields = handler_fields(printed, endpoint)
+        served = request_fields(printed) if fields is None and isinstance(printed, str) else None
     except ValueError as exc:
         return Rejected(reason="handler_line", detail=str(exc))
+    if isinstance(served, Ignored):
+        return served
+    fields = served or fields
     if fields is None:
         return Ignored(reason="application_line")
     return HandlerLine(at=event.at, replica_id=label(entry, "replica_id"), fields=fields)
