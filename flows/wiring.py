@@ -14,6 +14,8 @@ from trial.errors import ConfigError, Denied
 
 RUNPOD = "https://api.runpod.io"
 REPLICATE = "https://api.replicate.com"
+# FilterLogEvents takes a few tenths of a second: so many at once use up the quota of five a second, and more would only wait.
+LAMBDA_SLICES = 4
 
 
 def now() -> datetime:
@@ -67,7 +69,7 @@ def _aws(endpoint: Any, service: str, stack: contextlib.ExitStack) -> Any:
 def _aws_lambda(endpoint: Any, trial: Trial, now: datetime, stack: contextlib.ExitStack) -> Any:
     from collectors.aws_lambda.fetch import Clients
 
-    return Clients(logs=_aws(endpoint, "logs", stack), metrics=_aws(endpoint, "cloudwatch", stack))
+    return Clients(logs=_aws(endpoint, "logs", stack), metrics=_aws(endpoint, "cloudwatch", stack), slices=LAMBDA_SLICES)
 
 
 def _sagemaker(endpoint: Any, trial: Trial, now: datetime, stack: contextlib.ExitStack) -> Any:

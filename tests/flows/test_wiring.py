@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from collectors.aws_lambda.fetch import CALLS_PER_SECOND
 from flows import policies, wiring
 from trial import config
 from trial.errors import ConfigError, Denied
@@ -55,6 +56,7 @@ def test_boto3_gets_the_region_the_address_and_more_than_three_tries(trial, monk
         meta = clients.logs.meta
         assert (meta.region_name, meta.endpoint_url) == ("eu-west-1", "http://127.0.0.1:9")
         assert meta.config.retries["total_max_attempts"] == 8
+        assert 1 < clients.slices <= CALLS_PER_SECOND
 
 
 def test_a_key_that_is_not_set_is_a_configuration_error(trial, monkeypatch):
