@@ -16,9 +16,13 @@ def run(
 ) -> None:
     trial = config.load(path)
     days = _days(trial, day, from_day, to_day)
-    if endpoint:
-        trial.endpoint(endpoint)
-    from flows import progress
+    chosen = [trial.endpoint(endpoint)] if endpoint else trial.endpoints
+    from flows import progress, wiring
+
+    # A key that is not set is a mistake of the configuration: said before anything is started.
+    for one in chosen:
+        if key := getattr(one, "api_key_env", None):
+            wiring.secret(key, endpoint=one.name)
     from flows.bars import bar
     from flows.daily import collect_missing
 

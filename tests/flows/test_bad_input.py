@@ -215,11 +215,10 @@ def test_a_price_the_book_does_not_have(tmp_path, fortnight):
     assert "Did you mean 'aws-lambda-x86'?" in " ".join(out.split())
 
 
-@pytest.mark.usefixtures("prefect_api")
 def test_a_key_variable_that_is_not_set(trial_folder, fortnight, monkeypatch):
     monkeypatch.delenv("FORTNIGHT_TEST_KEY")
     code, out, lines = fortnight(trial_folder, "collect", "--day", "2026-11-02", "--no-publish")
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert "endpoint rp: the environment variable FORTNIGHT_TEST_KEY is not set. Run `export FORTNIGHT_TEST_KEY=...`" in lines[0]
     assert "k" * 40 not in lines[0]
 
