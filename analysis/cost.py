@@ -9,14 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from analysis.busy import busy
+from analysis.costing.busy import busy
 from analysis.costing.instances import by_life, idle_of
+from analysis.costing.lives import lives
 from analysis.costing.nodes import by_node
+from analysis.costing.reconcile import billed_by_day
 from analysis.costing.requests import by_activity, by_invocation
 from analysis.costing.spend import Spend
-from analysis.lives import lives
-from analysis.price_rows import PriceRow
-from analysis.reconcile import billed_by_day
+from analysis.pricing.rows import PriceRow
 from trial.calendar import Calendar
 from trial.config import PricesSection
 from trial.errors import ConfigError

@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from analysis.price_check import Claim, Problem, check_claims, check_rows
-from analysis.price_rows import PriceRow
+from analysis.pricing.check import Claim, Problem, check_claims, check_rows
+from analysis.pricing.rows import PriceRow
 from trial.errors import ConfigError
 
 BOOKS = {"standard": "prices.toml", "article": "prices_article.toml"}

@@ -16,9 +16,11 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from analysis import replay_dedicated, replay_events, replay_stack
-from analysis.policies import Policy
-from analysis.replay_result import Flags, Ints, ReplayResult
+from analysis.replaying import dedicated as replay_dedicated
+from analysis.replaying import events as replay_events
+from analysis.replaying import stack as replay_stack
+from analysis.replaying.policies import Policy
+from analysis.replaying.result import Flags, Ints, ReplayResult
 from trial.errors import ConfigError
 
 # A trial lasts at most a year: past it, the packed integers of replay_stack would overflow 64 bits.

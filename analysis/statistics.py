@@ -10,7 +10,7 @@ one-sample t statistic of the scores and g = 1,
 is the t-test e-process with a Gaussian mixture over the effect size and the right Haar prior over the scale: H. Wang, A. Ramdas,
 "Anytime-valid t-tests and confidence sequences for Gaussian means with unknown variance", 2023, arXiv 2310.03722. It may be looked
 at every day: P(E_n(p) >= 1/alpha for any n) <= alpha for independent Gaussian scores. How it behaves on traffic that is neither
-is measured in analysis.calibration and told in docs/how-the-verdict-works.md.
+is measured in analysis.judging.calibration and told in docs/how-the-verdict-works.md.
 """
 
 from __future__ import annotations

@@ -7,11 +7,11 @@ from datetime import date
 
 import numpy as np
 
-from analysis import flags as flagging
-from analysis import reasons
-from analysis.counts import Counts
-from analysis.noticed import demonstrably_unnoticed, noticed_share, users_notice
-from analysis.weighing import LEAST_DAYS, Side, weigh
+from analysis.judging import flags as flagging
+from analysis.judging import reasons
+from analysis.judging.counts import Counts
+from analysis.judging.noticed import demonstrably_unnoticed, noticed_share, users_notice
+from analysis.judging.weighing import LEAST_DAYS, Side, weigh
 from trial.config import TrialSection
 from trial.records import Decision
 from trial.results import Verdict

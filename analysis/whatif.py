@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.arrivals import Arrivals
-from analysis.idle_timeout import IdleTimeout, estimate_idle_timeout
-from analysis.policies import Policy
 from analysis.replay import replay
-from analysis.replay_result import ReplayResult
-from analysis.settings import AS_IT_IS, Setting, current_policies, described, scaling, standard_settings
+from analysis.replaying.arrivals import Arrivals
+from analysis.replaying.idle_timeout import IdleTimeout, estimate_idle_timeout
+from analysis.replaying.policies import Policy
+from analysis.replaying.result import ReplayResult
+from analysis.replaying.settings import AS_IT_IS, Setting, current_policies, described, scaling, standard_settings
 from analysis.statistics import confidence_sequence
 from trial.config import Dedicated
 from trial.errors import ConfigError

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.calibration import RESAMPLED, CalibrationResult, calibrate, calibrate_days
-from analysis.scenarios import SCENARIOS
+from analysis.judging.calibration import RESAMPLED, CalibrationResult, calibrate, calibrate_days
+from analysis.judging.scenarios import SCENARIOS
 from trial.config import TrialSection
 from trial.summary import DaySummary
 

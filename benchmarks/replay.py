@@ -31,10 +31,10 @@ from typing import Any
 
 import numpy as np
 
-from analysis import replay_identity
-from analysis.policies import Policy
 from analysis.replay import replay_us
-from analysis.replay_identity import sweep
+from analysis.replaying import identity as replay_identity
+from analysis.replaying.identity import sweep
+from analysis.replaying.policies import Policy
 
 DAY_MS = 86_400_000.0
 SERVICES_MS = (50.0, 1_000.0, 30_000.0)

@@ -9,8 +9,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from analysis import focus
-from analysis.reconcile import billed_by_day
+from analysis.costing import focus
+from analysis.costing.reconcile import billed_by_day
 from collectors.files import Source, match_files
 from trial.calendar import Calendar
 from trial.config import Trial

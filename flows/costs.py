@@ -9,9 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis import dedicated, prices
+from analysis import prices
 from analysis.cost import endpoint_cost
-from analysis.tracker_cost import TrackerCost, tracker_cost
+from analysis.costing import dedicated
+from analysis.costing.tracker import TrackerCost, tracker_cost
 from trial import pulls
 from trial.config import Trial
 from trial.errors import ConfigError

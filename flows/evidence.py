@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 
-from analysis import arrivals, bursts, prices
+from analysis import prices
+from analysis.replaying import arrivals, bursts
 from flows import costs
 from reports.extras import ReportExtras
 from trial import chain, registration

@@ -7,10 +7,11 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from analysis import flags, verdict
-from analysis.cost_by_model import by_model
+from analysis import verdict
+from analysis.costing.by_model import by_model
+from analysis.costing.reconcile import reconcile
+from analysis.judging import flags
 from analysis.prices import PriceBook
-from analysis.reconcile import reconcile
 from flows import bills, costs, whatifs
 from trial import registration
 from trial.config import Trial

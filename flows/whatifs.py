@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from analysis import arrivals, whatif
-from analysis.break_even import BreakEven
-from analysis.compare import compare
+from analysis import whatif
+from analysis.costing.break_even import BreakEven
+from analysis.costing.compare import compare
 from analysis.prices import PriceBook
+from analysis.replaying import arrivals
+from analysis.replaying.price import pricing
 from analysis.whatif import WhatIfTable
-from analysis.whatif_price import pricing
 from trial.calendar import Window
 from trial.config import Trial
 from trial.errors import ConfigError

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from analysis.settings import AS_IT_IS
+from analysis.replaying.settings import AS_IT_IS
 from analysis.sketches import quantile
 from reports import format as say
 from reports.days import DayPoint, latency, quantile_of

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from analysis.break_even import BreakEven
-from analysis.tracker_cost import TrackerCost
+from analysis.costing.break_even import BreakEven
+from analysis.costing.tracker import TrackerCost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

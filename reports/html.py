@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from analysis.replaying.settings import AS_IT_IS
 from analysis.scenario import Scenario, classify
-from analysis.settings import AS_IT_IS
 from reports import dimensions, evidence, price_tables, sentences, traffic_tables, verdict_tables
 from reports import format as say
 from reports.days import series

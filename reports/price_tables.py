@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from analysis.reconcile import Reconciliation
+from analysis.costing.reconcile import Reconciliation
 from reports import format as say
 from reports.extras import ReportExtras
 from reports.sentences import Said

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from analysis.reconcile import Reconciliation
+from analysis.costing.reconcile import Reconciliation
 from analysis.scenario import classify
 from analysis.sketches import quantile
 from reports import sentences

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from analysis.break_even import BreakEven
-from analysis.settings import AS_IT_IS
+from analysis.costing.break_even import BreakEven
+from analysis.replaying.settings import AS_IT_IS
 from reports import format as say
 from trial.config import Trial
 from trial.results import EndpointResult, TrialResult, WhatIf

@@ -174,9 +174,9 @@ class EndpointResult:
     whatifs: tuple[WhatIf, ...] = ()
     cheapest: WhatIf | None = None  # the cheapest setting that meets the SLO
     notes: tuple[str, ...] = ()  # what must be said with the what-ifs
-    break_evens: tuple[Any, ...] = ()  # analysis.break_even.BreakEven, one a dedicated option
-    reconciliation: Any = None  # analysis.reconcile.Reconciliation; None without a cost
-    by_model: tuple[Any, ...] = ()  # analysis.cost_by_model.ModelCost, the dearest first
+    break_evens: tuple[Any, ...] = ()  # analysis.costing.break_even.BreakEven, one a dedicated option
+    reconciliation: Any = None  # analysis.costing.reconcile.Reconciliation; None without a cost
+    by_model: tuple[Any, ...] = ()  # analysis.costing.by_model.ModelCost, the dearest first
 
     @property
     def total(self) -> DaySummary | None:

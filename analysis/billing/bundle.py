@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from analysis.price_rows import RULES, PriceRow, Rate
+from analysis.pricing.rows import RULES, PriceRow, Rate
 from trial.config import Resources
 from trial.errors import ConfigError
 

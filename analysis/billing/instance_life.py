@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from analysis.billing.bundle import parts
 from analysis.billing.rounding import seconds
-from analysis.price_rows import PriceRow
+from analysis.pricing.rows import PriceRow
 from trial.config import Resources
 
 IDLE = frozenset(("idle", "rounding", "min_instances"))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from analysis.billing import active_time, instance_life, managed_instances, node_hours, per_invocation, provisioned
 from analysis.billing.rounding import to_us, up_us
-from analysis.price_rows import PriceRow
+from analysis.pricing.rows import PriceRow
 from trial.config import Resources
 from trial.errors import ConfigError
 

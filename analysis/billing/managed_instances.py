@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from analysis.billing.bundle import request_fees, required
 from analysis.billing.rounding import seconds
-from analysis.price_rows import PriceRow
+from analysis.pricing.rows import PriceRow
 
 
 def usd(row: PriceRow, *, instance_us: int, requests: int) -> dict[str, Decimal]:

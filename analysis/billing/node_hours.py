@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from analysis.billing.bundle import parts
 from analysis.billing.rounding import seconds, up_us
-from analysis.price_rows import PriceRow
+from analysis.pricing.rows import PriceRow
 from trial.config import Resources
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from analysis.billing.bundle import memory_gb, required
-from analysis.price_rows import PriceRow, Rate
+from analysis.pricing.rows import PriceRow, Rate
 from trial.config import Resources
 
 

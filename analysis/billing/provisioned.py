@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from analysis.billing.bundle import memory_gb, request_fees, required
 from analysis.billing.rounding import seconds, up_us
-from analysis.price_rows import PriceRow
+from analysis.pricing.rows import PriceRow
 from trial.config import Resources
 
 STEP_S = Decimal(300)

@@ -16,10 +16,10 @@ import numpy as np
 
 from analysis.billing import instance_life
 from analysis.billing.rounding import seconds, to_us, up_us
+from analysis.costing.lives import Idle, Life
+from analysis.costing.lives import to_us as instant_us
 from analysis.costing.spend import Spend
-from analysis.lives import Idle, Life
-from analysis.lives import to_us as instant_us
-from analysis.price_rows import PriceRow
+from analysis.pricing.rows import PriceRow
 from trial.calendar import Calendar
 from trial.config import PricesSection
 from trial.errors import ConfigError

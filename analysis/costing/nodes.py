@@ -10,7 +10,7 @@ from typing import Any
 from analysis.billing import managed_instances, node_hours
 from analysis.billing.rounding import seconds, to_us
 from analysis.costing.spend import Spend
-from analysis.price_rows import PriceRow
+from analysis.pricing.rows import PriceRow
 from trial.calendar import Calendar, Window
 from trial.records import UsageBucket
 from trial.summary import DaySummary

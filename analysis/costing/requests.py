@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 from analysis.billing import active_time, per_invocation, provisioned
 from analysis.billing.bundle import request_fees
 from analysis.billing.rounding import seconds, to_us
-from analysis.busy import spans, union
+from analysis.costing.busy import spans, union
 from analysis.costing.spend import Spend, by_day
-from analysis.price_rows import PriceRow
+from analysis.pricing.rows import PriceRow
 from trial.calendar import Calendar
 from trial.config import PricesSection, Resources
 from trial.records import Instance

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.calibration import RESAMPLED, CalibrationResult, calibrate
+from analysis.judging.calibration import RESAMPLED, CalibrationResult, calibrate
 
 INK, GRID = "#24292f", "#d8dee4"
 OURS, OTHERS = "#0b5cad", {"plain threshold": "#b35900", "Wilson interval": "#8a3ffc", "beta-binomial sequence": "#57606a"}

@@ -19,13 +19,14 @@ mpl.use("svg")
 
 from matplotlib import pyplot as plt
 
-from analysis import multi_model, prices
-from analysis.bursts import replayed
-from analysis.policies import Policy
+from analysis import prices
 from analysis.replay import replay
-from analysis.replay_result import ReplayResult
-from analysis.settings import Setting
-from analysis.whatif_price import pricing
+from analysis.replaying import multi_model
+from analysis.replaying.bursts import replayed
+from analysis.replaying.policies import Policy
+from analysis.replaying.price import pricing
+from analysis.replaying.result import ReplayResult
+from analysis.replaying.settings import Setting
 from trial.config import CloudRunEndpoint, Dedicated, Resources, RunpodEndpoint
 
 HERE = Path(__file__).parent

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from analysis.calibration import RESAMPLED, calibrate, calibrate_days
-from analysis.scenarios import SCENARIOS
+from analysis.judging.calibration import RESAMPLED, calibrate, calibrate_days
+from analysis.judging.scenarios import SCENARIOS
 from trial import config
 from trial.errors import ConfigError
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import typer
 
-from analysis import price_diff
-from analysis.price_diff import Change
 from analysis.prices import BOOKS, PriceBook
+from analysis.pricing import diff as price_diff
+from analysis.pricing.diff import Change
 from collectors.prices.offer import NoOffer, Offer
 from flows import price_sources
 from flows.commands.prices import opened

@@ -15,7 +15,7 @@ EXIT = {"evaluate-dedicated": 10, "not-decided": 20, "stay-serverless": 0}
 
 def run(path: Path, *, endpoint: str | None, plan: bool, as_json: bool) -> int:
     """The exit code: 10 if an endpoint says evaluate-dedicated, else 20 if one is not decided, else 0."""
-    from analysis.verdict_json import verdict_json
+    from analysis.judging.verdict_json import verdict_json
     from flows import results, wiring
     from trial.store import Store
 
@@ -34,7 +34,7 @@ def run(path: Path, *, endpoint: str | None, plan: bool, as_json: bool) -> int:
 
 
 def _plan(trial: Trial, endpoint: str | None, as_json: bool) -> None:
-    from analysis.planning import plan
+    from analysis.judging.planning import plan
     from trial.store import Store
 
     store = Store.at(trial.store_url)

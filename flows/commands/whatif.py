@@ -39,7 +39,7 @@ class Flags:
 
 def run(path: Path, *, endpoint: str | None, flags: Flags, as_json: bool) -> None:
     if flags.arrivals is not None:
-        from analysis.arrivals import read_csv
+        from analysis.replaying.arrivals import read_csv
 
         _one(read_csv(flags.arrivals, allow_simultaneous=flags.allow_simultaneous), flags, default_cold_ms=None, as_json=as_json)
         return
@@ -52,7 +52,7 @@ def run(path: Path, *, endpoint: str | None, flags: Flags, as_json: bool) -> Non
     if flags.names_a_policy:
         if len(chosen) > 1:
             raise ConfigError("a policy is replayed on one endpoint", do=f"Name it with --endpoint: {', '.join(e.name for e in chosen)}")
-        from analysis.arrivals import from_invocations
+        from analysis.replaying.arrivals import from_invocations
 
         _one(from_invocations(store.table("invocations", chosen[0].name)), flags, default_cold_ms=flags.cold_start_ms, as_json=as_json)
         return
@@ -60,7 +60,7 @@ def run(path: Path, *, endpoint: str | None, flags: Flags, as_json: bool) -> Non
     found = (whatifs.table_of(trial, store, e, book, cold_start_ms=flags.cold_start_ms) for e in chosen)
     tables = [t for t in found if t is not None]
     if as_json:
-        from analysis.whatif_json import whatif_json
+        from analysis.replaying.whatif_json import whatif_json
 
         print(json.dumps({"trial": trial.trial.name, "endpoints": [whatif_json(t) for t in tables]}, indent=1))
     else:
@@ -69,7 +69,7 @@ def run(path: Path, *, endpoint: str | None, flags: Flags, as_json: bool) -> Non
 
 
 def _one(arrivals: Any, flags: Flags, *, default_cold_ms: float | None, as_json: bool) -> None:
-    from analysis.settings import Setting
+    from analysis.replaying.settings import Setting
     from analysis.whatif import run_setting
 
     result = run_setting(arrivals, Setting(name="as given", policy=_policy(flags)), cold_start_ms=flags.cold_start_ms or default_cold_ms)
@@ -87,7 +87,7 @@ def _one(arrivals: Any, flags: Flags, *, default_cold_ms: float | None, as_json:
 
 
 def _policy(flags: Flags) -> Any:
-    from analysis.policies import from_flags
+    from analysis.replaying.policies import from_flags
 
     given = {
         "min_workers": flags.min_workers,

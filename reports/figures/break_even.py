@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from analysis.break_even import BreakEven, Point
+from analysis.costing.break_even import BreakEven, Point
 from reports import format as say
 from reports.figures.svg import INK, MUTED, SERIES, Figure, draw
 from reports.tables import Table

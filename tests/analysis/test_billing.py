@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import prices, tracker_cost
+from analysis import prices
 from analysis.billing import active_time, instance_life, managed_instances, node_hours, per_invocation, provisioned
 from analysis.billing.bundle import usd_per_hour
 from analysis.billing.lives import WorkerLife, lives_cost, price_replay
 from analysis.billing.rounding import cents, to_us, up_us
-from analysis.price_rows import RULES, PriceRow
+from analysis.costing import tracker as tracker_cost
+from analysis.pricing.rows import RULES, PriceRow
 from trial.config import Resources
 from trial.errors import ConfigError
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis import prices
-from analysis.price_check import agrees, evaluate, shown
+from analysis.pricing.check import agrees, evaluate, shown
 from trial.errors import ConfigError
 
 TODAY = date(2026, 11, 24)

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import replay_events, replay_stack
-from analysis.policies import Policy, QueueDelay, RequestCount, Shift, from_flags
 from analysis.replay import replay, replay_us
-from analysis.replay_result import Workers
+from analysis.replaying import events as replay_events
+from analysis.replaying import stack as replay_stack
+from analysis.replaying.policies import Policy, QueueDelay, RequestCount, Shift, from_flags
+from analysis.replaying.result import Workers
 from trial.errors import ConfigError
 
 SPARSE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "replay" / "two_week_sparse.csv"

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.judging.verdict_json import verdict_json
 from analysis.statistics import confidence_sequence, evidence
 from analysis.verdict import judge, passed_on, whole_week
-from analysis.verdict_json import verdict_json
 from trial.config import TrialSection
 from trial.results import DayCost, DedicatedCost, EndpointCost, EndpointResult, WhatIf
 from trial.summary import DaySummary

@@ -10,12 +10,12 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from analysis.arrivals import Arrivals, from_invocations
-from analysis.policies import Policy, QueueDelay
 from analysis.replay import replay
-from analysis.settings import scaling
+from analysis.replaying.arrivals import Arrivals, from_invocations
+from analysis.replaying.policies import Policy, QueueDelay
+from analysis.replaying.settings import scaling
+from analysis.replaying.whatif_json import whatif_json
 from analysis.whatif import WhatIfTable, cheapest_meeting_slo, what_if
-from analysis.whatif_json import whatif_json
 from trial.calendar import Window
 from trial.config import AwsLambdaEndpoint, Dedicated, RunpodEndpoint, SagemakerEndpoint
 from trial.errors import ConfigError

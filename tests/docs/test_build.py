@@ -62,7 +62,7 @@ def test_every_option_that_a_page_shows_exists():
 
 
 def test_every_flag_has_its_section():
-    from analysis.flags import CODES
+    from analysis.judging.flags import CODES
 
     page = (ROOT / "docs" / "flags.md").read_text(encoding="utf-8")
     assert sorted(re.findall(r"^## `([a-z-]+)`", page, re.MULTILINE)) == sorted(CODES)

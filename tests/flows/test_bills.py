@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.verdict_json import verdict_json
+from analysis.judging.verdict_json import verdict_json
 from flows import bills, costs, results, telling
 from trial import config, schema
 from trial.errors import NotFound

@@ -22,12 +22,12 @@ from urllib.request import urlopen
 
 import pytest
 
-from analysis.break_even import BreakEven, break_even
-from analysis.cost_by_model import by_model
-from analysis.reconcile import reconcile
+from analysis.costing.break_even import BreakEven, break_even
+from analysis.costing.by_model import by_model
+from analysis.costing.reconcile import reconcile
+from analysis.costing.tracker import TrackerCost
+from analysis.costing.traffic import Curve, exact
 from analysis.sketches import sketch
-from analysis.tracker_cost import TrackerCost
-from analysis.traffic_cost import Curve, exact
 from reports.extras import ReportExtras
 from trial import config as trial_config
 from trial.ledger import Ledger

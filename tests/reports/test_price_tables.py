@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from analysis.reconcile import reconcile
+from analysis.costing.reconcile import reconcile
 from reports import price_tables
 from reports.extras import ReportExtras
 from reports.report_json import report_json

@@ -1,0 +1,1 @@
+"""What the verdict rests on besides the statistics: counts and their bounds, flags, reasons, planning, calibration."""

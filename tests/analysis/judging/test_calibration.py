@@ -1,0 +1,209 @@
+"""The verdict's error rates by simulation, and that the simulation judges as the verdict does."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.judging import diagnostics, looks
+from analysis.judging.calibration import calibrate, calibrate_days
+from analysis.judging.flags import flags
+from analysis.judging.scenarios import SCENARIOS, STREAMS, resample, simulate
+from analysis.verdict import judge
+
+ROOT = Path(__file__).resolve().parents[3]
+WEEKEND = np.arange(14) % 7 >= 5
+SIDE = {"evaluate-dedicated": 1, "stay-serverless": -1, "not-decided": 0}
+
+
+def some_trials(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng([7, *kind.encode()])
+    if kind == "sparse":
+        requests = rng.poisson(2, size=(60, 14))
+        return requests, rng.binomial(requests, rng.choice([0.0, 0.05, 0.5, 1.0], size=(60, 1)))
+    if kind == "wild":
+        requests = rng.poisson(rng.lognormal(3, 1.2, size=(60, 14)))
+        return requests, rng.binomial(requests, rng.beta(1, 3, size=(60, 14)))
+    if kind == "equal":
+        return np.full((20, 14), 40), np.repeat(np.arange(0, 40, 2)[:, None], 14, axis=1)
+    of = simulate(SCENARIOS[kind], trials=30, rates=(0.12, 0.2, 0.3), seed=4)
+    return np.tile(of.requests, (3, 1)), np.concatenate(list(of.cold_hits.values()))
+
+
+@pytest.mark.parametrize("kind", ["A", "W", "C", "sparse", "wild", "equal"])
+def test_the_simulation_decides_as_the_verdict_does(trial_days, trial_section, kind):
+    requests, cold = some_trials(kind)
+    sides = looks.t_mixture(requests.astype(float), cold.astype(float), threshold=0.2, alpha=1 - trial_section.confidence, weekend=WEEKEND)
+    for i in range(0, len(requests), 3):
+        for n in (4, 5, 6, 9, 14):
+            days = trial_days(requests[i, :n].tolist(), cold[i, :n].tolist())
+            verdict = judge(days, endpoint="e", platform="cloud-run", trial=trial_section.model_copy(update={"noticed_share": 0.0}))
+            assert SIDE[verdict.decision] == sides[i, n - 1], (kind, i, n, verdict)
+
+
+def test_the_simulation_flags_as_the_verdict_does(trial_days, trial_section):
+    requests, cold = some_trials("C")
+    up = looks.flagged(requests.astype(float), cold.astype(float), weekend=WEEKEND)
+    assert {bool(v) for v in up[:, -1]} == {True, False}
+    for i in range(0, len(requests), 4):
+        for n in (11, 12, 14):
+            days = trial_days(requests[i, :n].tolist(), cold[i, :n].tolist())
+            assert bool(flags(days, endpoint="e", trial=trial_section, through=None)) == up[i, n - 1]
+
+
+@pytest.mark.parametrize("scenario", ["A", "B", "W", "R"])
+def test_where_the_method_holds_false_alarms_are_rare_and_power_is_high(scenario):
+    of = calibrate(scenario, trials=600, seed=2)
+    # The figures to hold are 5 %, 0.5 % and 80 %; 600 trials add two standard errors to the first two.
+    assert of.false_alarm[-1] <= 0.05 + 0.018
+    assert of.contradiction <= 0.005 + 0.006
+    (high,) = [p for p in of.rates if p.rate == 0.30]
+    assert high.correct[-1] >= 0.80 and high.wrong == 0
+    assert of.compared["Wilson interval"][-1] > 3 * of.false_alarm[-1]
+    assert of.false_alarm[:4] == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("scenario", ["C", "D", "E+"])
+def test_where_no_method_holds_the_flags_are_up(scenario):
+    of = calibrate(scenario, trials=400, seed=2, rates=())
+    assert of.false_alarm[-1] > 0.15, "traffic on which the warning is worth something"
+    assert of.flagged_false_alarms is not None and of.flagged_false_alarms >= 0.90
+
+
+def test_flags_stay_down_on_plain_traffic():
+    (high,) = calibrate("A", trials=400, seed=3, rates=(0.30,)).rates
+    assert high.provisional is not None and high.provisional < 0.12
+
+
+def test_the_same_seed_gives_the_same_figures_and_another_gives_others():
+    first, again, other = (calibrate("B", trials=60, seed=seed, rates=(0.3,)) for seed in (5, 5, 6))
+    assert first == again != other
+    assert json.loads(json.dumps(first.to_json(), allow_nan=False))["scenario"] == "B"
+
+
+def test_an_unknown_scenario_is_named():
+    with pytest.raises(ValueError, match="no scenario 'Z'; known: A, B"):
+        calibrate("Z")
+
+
+@pytest.mark.parametrize("scenario", [*SCENARIOS, "R1", "R18"])
+def test_simulated_traffic_has_the_rate_it_was_asked_for(scenario):
+    of = {**SCENARIOS, **{s.code: s for s in STREAMS}}[scenario]
+    simulated = simulate(of, trials=40, rates=(0.1, 0.3), seed=8)
+    total = simulated.requests.sum()
+    assert total / simulated.requests.size == pytest.approx(of.requests_per_day, rel=0.05)
+    for rate, cold in simulated.cold_hits.items():
+        assert cold.sum() / total == pytest.approx(rate, abs=1e-3)
+        assert (cold <= simulated.requests).all()
+
+
+def test_constant_traffic_meets_the_closed_form():
+    # One worker, no service time: P(cold) = exp(-rate x time-out), so doubling the time-out squares the share.
+    of = simulate(SCENARIOS["A"], trials=200, rates=(0.36, 0.6), seed=9)
+    cold = of.cold_hits[0.36].sum() / of.requests.sum()
+    assert cold == pytest.approx(0.36, abs=1e-3)
+    assert diagnostics.design_effect(of.requests.astype(float), of.cold_hits[0.36].astype(float)).mean() == pytest.approx(1, abs=0.1)
+
+
+def test_sessions_longer_than_the_rate_allows_are_refused():
+    with pytest.raises(ValueError, match="cannot have 60%"):
+        simulate(SCENARIOS["B"], trials=1, rates=(0.6,), seed=1)
+
+
+def test_blocks_keep_neighbouring_days_together():
+    days = np.arange(10)
+    drawn, same = resample(days, days, trials=50, rng=np.random.default_rng(1), days=14, block=7)
+    assert drawn.shape == (50, 14) and (drawn == same).all()
+    steps = np.diff(drawn, axis=1) % 10
+    assert (np.delete(steps, 6, axis=1) == 1).all()
+    assert set(drawn.ravel().tolist()) == set(range(10))
+    with pytest.raises(ValueError, match="at least 7 days"):
+        resample(days[:6], days[:6], trials=1, rng=np.random.default_rng(1))
+
+
+def test_ones_own_days_are_calibrated_at_their_own_rate(trial_days, trial_section):
+    rng = np.random.default_rng(3)
+    requests = rng.poisson(60, size=14)
+    days = trial_days(requests.tolist(), rng.binomial(requests, 0.31).tolist())
+    of = calibrate_days(days, trial=trial_section, trials=300)
+    assert of.scenario == "own" and of.threshold == pytest.approx(0.31, abs=0.03)
+    assert of.false_alarm[-1] <= 0.1
+    assert {p.rate: p.correct[-1] > 0.5 for p in of.rates} == {0.12: True, 0.18: False, 0.22: False, 0.30: True}
+    assert all(p.wrong < 0.05 for p in of.rates)
+    with pytest.raises(ValueError, match="at least 7 days"):
+        calibrate_days(days[:5], trial=trial_section)
+    with pytest.raises(ValueError, match="all warm or all cold"):
+        calibrate_days(trial_days([5] * 14, [0] * 14), trial=trial_section)
+
+
+def test_the_beta_binomial_rule_is_its_closed_form():
+    # E = B(C + 1, N - C + 1) / (p^C (1 - p)^(N - C)); for 3 of 20 at 0.2: 1 / (21 * C(20, 3) * 0.2^3 * 0.8^17).
+    requests, cold = np.array([[20.0, 80.0]]), np.array([[3.0, 50.0]])
+    assert looks.beta_binomial(requests, cold, threshold=0.2, alpha=0.05).tolist() == [[0, 1]]
+    exact = 1 / (21 * 1140 * 0.2**3 * 0.8**17)
+    for alpha, expected in ((1 / exact * 1.001, -1), (1 / exact * 0.999, 0)):
+        assert looks.beta_binomial(np.array([[20.0]]), np.array([[3.0]]), threshold=0.2, alpha=alpha).tolist() == [[expected]]
+
+
+def test_the_beta_binomial_rule_agrees_with_ville():
+    ville = pytest.importorskip("ville", reason="not a dependency: pip install ville for this cross-check")
+    rng = np.random.default_rng(12)
+    for _ in range(100):
+        rate, threshold, alpha = rng.uniform(0.05, 0.5), rng.uniform(0.05, 0.5), rng.choice([0.01, 0.05, 0.1])
+        requests = rng.integers(1, 60, size=14)
+        hits = (rng.random(requests.sum()) < rate).astype(float)
+        theirs = ville.BernoulliCS(alpha=alpha, intersect=False)
+        theirs.fit(hits)
+        ends = np.cumsum(requests) - 1
+        expected = np.where(np.asarray(theirs.lower_)[ends] > threshold, 1, np.where(np.asarray(theirs.upper_)[ends] < threshold, -1, 0))
+        cold = np.add.reduceat(hits, np.concatenate([[0], ends[:-1] + 1]))
+        ours = looks.beta_binomial(requests[None].astype(float), cold[None], threshold=threshold, alpha=alpha)
+        assert ours[0].tolist() == expected.tolist()
+
+
+def test_a_week_shifted_trial_is_judged_by_its_own_weekends(trial_days, trial_section):
+    # The simulation starts on Mondays; the verdict takes weekends from the dates.
+    days = trial_days([600] * 5, [20] * 5, skip=3)
+    assert days[0].day - trial_section.start == timedelta(days=3)
+    assert judge(days, endpoint="e", platform="cloud-run", trial=trial_section).decision == "stay-serverless"
+
+
+def test_the_figure_of_the_docs_is_the_same_bytes_for_the_same_seed(tmp_path):
+    script = runpy.run_path(str(ROOT / "docs" / "figures" / "make_verdict_figure.py"))
+    for name in ("one.svg", "two.svg"):
+        assert script["main"](["--trials", "60", "--out", str(tmp_path / name)]) == 0
+    drawn = (tmp_path / "one.svg").read_bytes()
+    assert drawn == (tmp_path / "two.svg").read_bytes()
+    for label in (b"this verdict", b"plain threshold", b"30 %, sparse traffic", b"day of the trial"):
+        assert label in drawn
+
+
+def test_the_benchmark_reads_a_trace(tmp_path, capsys):
+    rng = np.random.default_rng(6)
+    at = np.sort(rng.uniform(0, 20 * 86400, 4000))
+    times = [(datetime(2024, 11, 15) + timedelta(seconds=float(s))).isoformat(sep=" ", timespec="seconds") for s in at]
+    trace = tmp_path / "trace.csv"
+    trace.write_text("gmt_create,checkpoint_model_version_id\n" + "\n".join(f"{t},M1" for t in times) + "\n", encoding="utf-8")
+    script = runpy.run_path(str(ROOT / "benchmarks" / "calibration.py"))
+    assert script["main"](["--trace", str(trace), "--trials", "50", "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)["results"]
+    # 200 Poisson requests a day: exp(-lambda T) of them are cold at each time-out.
+    of_m1 = {r["name"].split(":")[0]: r["threshold"] for r in results if r["name"].startswith("M1")}
+    assert of_m1.keys() == {"M1 300 s", "M1 600 s"}
+    for name, timeout in (("M1 300 s", 300), ("M1 600 s", 600)):
+        assert of_m1[name] == pytest.approx(np.exp(-timeout * 200 / 86400), abs=0.03)
+
+
+@pytest.mark.parametrize("per_day", [1, 2, 3, 5, 10])
+@pytest.mark.parametrize("threshold", [0.05, 0.2, 0.5])
+def test_a_handful_of_requests_a_day_raises_no_more_false_alarms(per_day, threshold):
+    rng = np.random.default_rng([13, per_day])
+    requests = rng.poisson(per_day, size=(2000, 14)).astype(float)
+    cold = rng.binomial(requests.astype(int), threshold).astype(float)
+    sides = looks.t_mixture(requests, cold, threshold=threshold, alpha=0.05, weekend=WEEKEND)
+    assert (sides != 0).any(axis=1).mean() <= 0.05 + 0.01  # two standard errors
