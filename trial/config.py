@@ -122,7 +122,14 @@ class CollectSection(Section):
 class EngineSection(Section):
     """[engine]: where collection runs."""
 
-    dask: str | None = Field(None, description='"local" or "tcp://scheduler:8786"; default: threads in this process')
+    dask: str | None = Field(None, description="kept for a Dask scheduler; not built yet, so setting it is an error")
+
+    @field_validator("dask")
+    @classmethod
+    def _not_built_yet(cls, value: str | None) -> str | None:
+        if value is not None:
+            raise ValueError("running on Dask is not built yet; leave it out, and collections run in this process")
+        return value
 
 
 class KeepWarm(Section):
