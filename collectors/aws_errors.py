@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from trial.errors import Denied, Malformed, NotFound, SourceError, Throttled, Unreachable
 
 SIGN_IN = "Sign in with `aws sso login` or `aws configure`, or set `profile` to one that is signed in"
+ATTEMPTS = 5
 LATER = "Collect again later; nothing stored was changed"
 _CLOCK = re.compile(r"[Ss]ignature (expired|not yet current)|[Rr]equest.{0,20} time.{0,20}too (large|skewed)")
 
@@ -84,6 +86,38 @@ def mapped(*, where: str, grant: str, find: str) -> Iterator[None]:
         raise Malformed(f"not an answer of this API: {_said(exc)}", where=where, do="Check `api_endpoint`") from exc
     except boto.BotoCoreError as exc:
         raise SourceError(_said(exc), where=where) from exc
+
+
+def whole(send: Callable[[], dict[str, Any]], *, key: str, where: str) -> dict[str, Any]:
+    """
+    The answer of `send`, which every whole one has `key` in; asked again where its body was cut off, which the client does not
+    notice.
+
+    Raises:
+        Unreachable: it was cut off every time. Malformed: it is not this API's.
+    """
+    for attempt in range(ATTEMPTS):
+        page = send()
+        about = page.get("ResponseMetadata")
+        if key in page or page.get("nextToken"):
+            if attempt and about:
+                about["RetryAttempts"] = about.get("RetryAttempts", 0) + attempt
+            return page
+        failure = no_answer(page, where=where)
+        if not isinstance(failure, Unreachable):
+            break
+    raise failure
+
+
+def no_answer(page: Mapping[str, Any], *, where: str) -> SourceError:
+    """
+    What a page is that lacks what every page of its call has. The client takes any 200 for an answer: without this a web page,
+    or a body cut in the middle, would read as a day on which nothing happened.
+    """
+    kind = str(page.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("content-type", ""))
+    if kind.startswith("application/x-amz-json"):
+        return Unreachable("no answer: its body was cut off", where=where, do=LATER)
+    return Malformed("not an answer of this API", where=where, do="Check `api_endpoint`")
 
 
 def _from_answer(exc: Exception, *, where: str, grant: str, find: str) -> SourceError:

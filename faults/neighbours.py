@@ -37,7 +37,7 @@ def _at_once(out: Outcome, folder: Path, quick: bool, *, apart: bool) -> Outcome
         grow(Child(toml=str(made.toml("warm")), now=late.isoformat(), here=True))
         reference = made.trial("reference")
         grow(Child(toml=str(made.toml("reference")), now=late.isoformat()))
-        for seed in range(2 if quick else 10):
+        for seed in range(2 if quick else 6 if apart else 10):
             toml = made.toml(f"run-{seed}")
             if seed % 2:
                 # Every second pair meets a store that has the day without its late lines.

@@ -85,7 +85,7 @@ def copied_mid_write(folder: Path, *, quick: bool) -> Outcome:
     with ground(folder, scale=0.08) as made, nursery() as grow:
         reference = made.trial("reference")
         collect(reference, now=made.now)
-        for seed in range(1 if quick else 3):
+        for seed in range(1 if quick else 2):
             name = f"run-{seed}"
             source = made.folder / name
             # Over a store that has the day without its late lines: then files are replaced, not only made.

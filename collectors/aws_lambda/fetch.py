@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from collectors.aws_errors import mapped
+from collectors.aws_errors import mapped, whole
 from collectors.aws_lambda.streams import log_group
 from collectors.aws_lambda.usage import fetch_usage
 from collectors.pace import Pace
@@ -64,9 +65,6 @@ def fetch(clients: Clients, endpoint: Any, window: Window, *, meter: Meter) -> I
         pages = _pages_at_once(clients, group, spans) if len(spans) > 1 else itertools.chain(*(_pages(clients, group, *s) for s in spans))
         for page in pages:
             _count(meter, page)
-            if "events" not in page and not page.get("nextToken"):
-                # The client takes any 200 for an answer: a web page would read as a day without requests.
-                raise Malformed("not an answer of this API", where=where, do="Check `api_endpoint`")
             for event in page.get("events", ()):
                 yield _raw(event, where)
 
@@ -87,7 +85,7 @@ def _pages(clients: Clients, group: str, start_ms: int, end_ms: int) -> Iterator
     arguments: dict[str, Any] = {"logGroupName": group, "startTime": start_ms, "endTime": end_ms}
     while True:
         clients.pace.wait()
-        page = clients.logs.filter_log_events(**arguments)
+        page = whole(partial(clients.logs.filter_log_events, **arguments), key="events", where=f"log group {group}")
         yield page
         token = page.get("nextToken")
         if not token:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from collectors.aws_errors import mapped
+from collectors.aws_errors import mapped, whole
 from collectors.aws_lambda.streams import bare_function
 from trial.calendar import Window
 from trial.errors import Unreachable
@@ -81,10 +82,10 @@ def _points(clients: Any, function: str, window: Window, period_s: int, *, meter
         ],
     }
     while True:
-        page = clients.metrics.get_metric_data(**arguments)
+        page = whole(partial(clients.metrics.get_metric_data, **arguments), key="MetricDataResults", where=where)
         meter.calls += 1 + page.get("ResponseMetadata", {}).get("RetryAttempts", 0)
         meter.metrics += len(_METRICS)
-        for result in page.get("MetricDataResults", ()):
+        for result in page["MetricDataResults"]:
             if result.get("StatusCode") in ("InternalError", "Forbidden"):
                 raise Unreachable(f"no data for {result.get('Id')}: {result['StatusCode']}", where=where, do="Collect again later")
             for at, value in zip(result.get("Timestamps", ()), result.get("Values", ()), strict=True):

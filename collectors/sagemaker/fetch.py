@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from collectors.aws_errors import mapped
+from collectors.aws_errors import mapped, whole
 from collectors.pace import Pace
 from collectors.sagemaker import metrics
 from collectors.sagemaker.metrics import HOST, Metric, read_points
@@ -65,13 +66,11 @@ def _lines(clients: Clients, endpoint: Any, window: Window, meter: Meter) -> Ite
     with mapped(where=where, grant=f"Grant logs:FilterLogEvents on {group}", find=find):
         while True:
             clients.pace.wait()
-            page = clients.logs.filter_log_events(**arguments)
+            page = whole(partial(clients.logs.filter_log_events, **arguments), key="events", where=where)
             answer = page.get("ResponseMetadata", {})
             meter.calls += 1 + answer.get("RetryAttempts", 0)
             meter.throttles += answer.get("RetryAttempts", 0)
             meter.bytes += int(answer.get("HTTPHeaders", {}).get("content-length", 0))
-            if "events" not in page and not page.get("nextToken"):
-                raise Malformed("not an answer of this API", where=where, do="Check `api_endpoint`")
             for event in page.get("events", ()):
                 meter.events += 1
                 yield _raw(event, where)

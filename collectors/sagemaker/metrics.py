@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from collectors.aws_errors import mapped
+from collectors.aws_errors import mapped, whole
 from trial.calendar import Window
 from trial.errors import Unreachable
 from trial.meter import Meter
@@ -53,12 +54,12 @@ def read_points(
     }
     with mapped(where=where, grant="Grant cloudwatch:GetMetricData", find="Check `endpoint_name`, `variant` and `region`"):
         while True:
-            page = client.get_metric_data(**arguments)
+            page = whole(partial(client.get_metric_data, **arguments), key="MetricDataResults", where=where)
             answer = page.get("ResponseMetadata", {})
             meter.calls += 1 + answer.get("RetryAttempts", 0)
             meter.metrics += len(metrics)
             meter.bytes += int(answer.get("HTTPHeaders", {}).get("content-length", 0))
-            for result in page.get("MetricDataResults", ()):
+            for result in page["MetricDataResults"]:
                 if result.get("StatusCode") in ("InternalError", "Forbidden"):
                     raise Unreachable(f"no data for {result.get('Id')}: {result['StatusCode']}", where=where, do="Collect again later")
                 for at, value in zip(result.get("Timestamps", ()), result.get("Values", ()), strict=True):

@@ -53,3 +53,21 @@ def test_drafts_of_killed_processes_are_swept_after_a_day(tmp_path):
     os.utime(old, (day_ago, day_ago))
     files.write("x", b"1")
     assert (old.exists(), young.exists(), files.read("x")) == (False, True, b"1")
+
+
+def test_an_answer_cut_in_the_middle_is_asked_for_again_and_never_read_as_an_empty_day():
+    from collectors.aws_errors import ATTEMPTS, whole
+    from trial.errors import Malformed, Unreachable
+
+    def page(kind, **data):
+        return {**data, "ResponseMetadata": {"HTTPHeaders": {"content-type": kind}, "RetryAttempts": 0}}
+
+    cut, good, web = page("application/x-amz-json-1.1"), page("application/x-amz-json-1.1", events=[]), page("text/html")
+    answers = iter([cut, cut, good])
+    found = whole(lambda: next(answers), key="events", where="x")
+    assert (found["events"], found["ResponseMetadata"]["RetryAttempts"]) == ([], 2)
+    with pytest.raises(Unreachable, match="cut off"):
+        whole(lambda: cut, key="events", where="x")
+    answers = iter([web, *[good] * ATTEMPTS])
+    with pytest.raises(Malformed):
+        whole(lambda: next(answers), key="events", where="x")
