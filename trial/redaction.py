@@ -112,8 +112,11 @@ def _candidates(
     """What may stand for a line that says something, the least first."""
     if fields is not None:
         yield _with_fields(payload, fields)
-        if isinstance(payload, str) and framework(payload):
-            yield payload
+        if isinstance(payload, str):
+            if framework(payload):
+                yield payload
+        elif isinstance(said := payload.get("textPayload"), str) and framework(said):
+            yield {**_entry(payload), "textPayload": said}
     else:
         yield _allowed(payload, OBJECT_KEYS)
         yield _allowed(payload, OBJECT_KEYS | {"message"})
@@ -137,14 +140,17 @@ def _with_fields(payload: str | dict[str, Any], fields: Mapping[str, Any]) -> st
     if isinstance(payload, str):
         return text
     if "logName" in payload:
-        labels = payload.get("labels")
-        kept = {k: v for k, v in payload.items() if k in ENTRY_KEYS}
-        if isinstance(labels, dict):
-            kept["labels"] = {k: v for k, v in labels.items() if k in ENTRY_LABELS}
-        return {**kept, "jsonPayload": line}
+        return {**_entry(payload), "jsonPayload": line}
     if isinstance(payload.get("line"), str):
         return {**{k: v for k, v in payload.items() if k in ("ts", "source")}, "line": text}
     return line
+
+
+def _entry(payload: dict[str, Any]) -> dict[str, Any]:
+    """Of a log entry what surrounds its payload."""
+    labels = payload.get("labels")
+    kept = {k: v for k, v in payload.items() if k in ENTRY_KEYS}
+    return {**kept, "labels": {k: v for k, v in labels.items() if k in ENTRY_LABELS}} if isinstance(labels, dict) else kept
 
 
 def _allowed(payload: str | dict[str, Any], keys: frozenset[str]) -> str | dict[str, Any]:
