@@ -43,7 +43,8 @@ def kills(folder: Path, *, quick: bool) -> Outcome:
             out.judge(difference(trial, reference), *problems)
             steps |= {(kill.file, kill.number)} if kill and killed.killed else set()
             shutil.rmtree(trial.store_url)
-        out.notes.insert(0, f"at {len(steps)} lines of code; {left} left drafts, which the next day's run sweeps")
+        lines = {(kill.file, kill.number) for _, kill, _ in plan if kill}
+        out.notes.insert(0, f"at {len(steps)} of {len(lines)} lines of code; {left} left drafts, which the next day's run sweeps")
     return out
 
 
@@ -77,7 +78,10 @@ def _plan(made: Ground, grow: Grow, starts: dict[str, Path | None], quick: bool)
     delays = [(start, None, rng.uniform(0, took[start])) for start in starts for _ in range(KILLS // 8)]
     for some in (first, later):
         rng.shuffle(some)
-    return rng.sample([*first, *delays], QUICK_KILLS) if quick else [*delays, *first, *later][:KILLS]
+    # Each line once before any line from the other start.
+    once = {(step.file, step.number): (start, step, after_s) for start, step, after_s in first if step}
+    again = [one for one in first if one not in once.values()]
+    return rng.sample([*first, *delays], QUICK_KILLS) if quick else [*delays, *once.values(), *again, *later][:KILLS]
 
 
 def _fresh(made: Ground, name: str, before: Path | None) -> tuple[Path, Trial]:
