@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from datetime import date
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from functools import reduce
+from operator import add
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +20,8 @@ from trial.summary import DaySummary, Sketch, add_counts
 # Sketched over the whole denominator, and those split by coldness: what a caller feels.
 SKETCHED = ("queue_ms", "init_ms", "load_ms", "handler_ms", "gpu_ms", "billed_ms")
 SPLIT = ("latency_ms", "ttft_ms")
+# What tells how long a request was in flight.
+SPAN = ("started_at", "latency_ms", "handler_ms")
 
 
 class Summariser:
@@ -81,6 +86,11 @@ class Summariser:
             ledgers=tuple(ledgers),
         )
 
+    @property
+    def first(self) -> tuple[int, bool] | None:
+        """When the earliest request of the denominator started, in microseconds, and whether it was a cold hit."""
+        return self._first
+
     def _note_first(self, counted: pa.Table, masks: dict[str, np.ndarray]) -> None:
         if counted.num_rows == 0:
             return
@@ -111,6 +121,33 @@ class Summariser:
         for model, rows in frame.groupby("model", sort=True):
             sums = {k: int(rows[k].fillna(0).sum()) for k in ("cold_hits", "unknown", "gpu_us", "input_tokens", "output_tokens")}
             self._models[str(model)] = add_counts(self._models.get(str(model), {}), {"requests": len(rows), **sums})
+
+
+def united(
+    parts: Sequence[tuple[DaySummary, tuple[int, bool] | None]], *, spans: Iterable[pa.Table], provider_requests: int | None
+) -> DaySummary:
+    """
+    One day's summary from those of its parts, none of which has a request of another's.
+
+    Args:
+        parts: each with its Summariser's `first`.
+        spans: all their rows' columns of SPAN: how many were in flight at once is no sum of the parts'.
+    """
+    (day,) = {summary.day for summary, _ in parts}
+    # Days add up, and a day twice is refused, with reason: so each part passes for a day of its own.
+    total = reduce(add, [replace(summary, days=(day + timedelta(days=i),)) for i, (summary, _) in enumerate(parts)])
+    ledgers: dict[str, Ledger] = {}
+    for ledger in total.ledgers:
+        ledgers[ledger.source] = ledgers[ledger.source] + ledger if ledger.source in ledgers else ledger
+    firsts = [first for _, first in parts if first is not None]
+    return replace(
+        total,
+        days=(day,),
+        peak_concurrency=_peak(np.concatenate([np.empty((0, 2), dtype=np.int64), *map(_spans, spans)])),
+        provider_requests=provider_requests,
+        first_cold=min(firsts)[1] if firsts else None,
+        ledgers=tuple(ledgers[source] for source in sorted(ledgers)),
+    )
 
 
 _COUNTS = ("requests", "cold_hits", "cold_unwaited", "unknown", "noticed", "noticed_unknown", "synthetic", "aborted")

@@ -188,6 +188,7 @@ def compute_day(
         usage=usage,
         when=now,
         check=check,
+        part_mb=trial.engine.part_mb,
     )
     progress.current().day(endpoint.name, day)
     return summary

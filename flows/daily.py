@@ -12,7 +12,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.tasks import exponential_backoff
 
-from flows import collecting, progress, publishing, results, telling, wiring
+from flows import collecting, engine, progress, publishing, results, telling, wiring
 from flows.collecting import Pulled
 from trial import config
 from trial.errors import FortnightError, Transient
@@ -131,16 +131,7 @@ def _collect(config_path: str, days: list[date] | None, only: str | None, now: d
     results.register(trial, store, now=at)
     plans = {endpoint.name: collecting.plan(trial, store, endpoint, now=at, days=days) for endpoint in endpoints}
     progress.current().plan(sum(len(span) for spans in plans.values() for span in spans))
-    failures = []
-    for endpoint in endpoints:
-        try:
-            for span in plans[endpoint.name]:
-                pulled = pull(trial, endpoint, span, at)
-                for day in span:
-                    compute(trial, endpoint, day, pulled.usage[day], at)
-        except FortnightError as exc:
-            failures.append(f"{endpoint.name}: {exc}")
-            log.error("%s: %s", endpoint.name, exc)
+    failures = engine.collect(trial, plans, at=at, pull=pull, compute=compute) if any(plans.values()) else []
     if publish and any(plans.values()):
         failures += show(trial, at)
     telling.tell(trial, store, failures=failures, now=at)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
-from analysis.summary import Summariser
+from analysis.summary import SPAN, Summariser, united
 from collectors.protocol import Collector
 from expectations import invocations as expect_invocations
 from expectations.result import SuiteResult, add
-from flows import garbage
+from flows import garbage, shards
 from flows.reading import Reader, text_of
 from trial import redaction, schema
 from trial.calendar import Calendar
+from trial.config import EngineSection
 from trial.errors import StoreError
 from trial.records import Incomplete, Instance, Invocation, UsageBucket
 from trial.store import DayWriter, Store
@@ -45,6 +47,7 @@ def process(
     usage: tuple[UsageBucket, ...] | None,
     when: datetime | None = None,
     check: Callable[[pa.Table], SuiteResult] = expect_invocations.check,
+    part_mb: float = EngineSection().part_mb,
 ) -> DaySummary:
     """
     Computes the day from the raw store alone and replaces what was stored of it.
@@ -54,6 +57,7 @@ def process(
     Args:
         usage: the provider's buckets of the day; None keeps those stored before.
         when: the moment to note in the store's chain.
+        part_mb: [engine] part_mb.
 
     Raises:
         StoreError, LedgerError, CheckError: nothing of the day was changed.
@@ -63,11 +67,23 @@ def process(
         usage = before.usage if before else ()
     for _ in range(TRIES):
         reader = Reader(store, redaction.reading(collector), endpoint, day, calendar)
+        compute = partial(
+            _compute, store=store, collector=collector, endpoint=endpoint, day=day, calendar=calendar, slo_ms=slo_ms, check=check
+        )
         try:
-            with garbage.held_back(), store.day_writer(endpoint.name, day) as writer:
-                summary, validation = _write(writer, reader, collector, endpoint, day, calendar, slo_ms=slo_ms, usage=usage, check=check)
-                raw = reader.names()
-                stands = writer.commit(summary, raw=raw, usage=usage, validation=validation, when=when, current=reader.is_current)
+            with reader.parts(part_mb=part_mb) as shares:
+                parts = shards.spread(compute, shares)
+            summary = _united(store, parts, usage=usage)
+            with store.day_writer(endpoint.name, day) as writer:
+                stands = writer.commit(
+                    summary,
+                    raw=reader.names(),
+                    usage=usage,
+                    validation=add([r for part in parts for r in part.results], suite=expect_invocations.SUITE),
+                    when=when,
+                    current=reader.is_current,
+                    published=_files(parts),
+                )
             if stands is not None:
                 return summary
         except (FileNotFoundError, StoreError):
@@ -80,41 +96,63 @@ def process(
     )
 
 
-def _write(
-    writer: DayWriter,
-    reader: Reader,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """A day, or a part of it, as far as it can be told alone: its files are written and no manifest names them yet."""
+
+    summary: DaySummary
+    first: tuple[int, bool] | None
+    results: list[SuiteResult]
+    files: Mapping[str, tuple[str, ...]]
+
+
+def _compute(
+    names: shards.Names,
+    *,
+    store: Store,
     collector: Collector,
     endpoint: Any,
     day: date,
     calendar: Calendar,
-    *,
     slo_ms: float,
-    usage: tuple[UsageBucket, ...],
     check: Callable[[pa.Table], SuiteResult],
-) -> tuple[DaySummary, dict[str, Any]]:
-    """Drafts the day's tables; its summary, and what the expectations say."""
+) -> _Part:
     summariser = Summariser(endpoint=endpoint.name, platform=endpoint.platform, day=day, slo_ms=slo_ms)
     results: list[SuiteResult] = []
     counts = _Counts()
-    quarantine = _Quarantine(writer, reader)
-    facts = reader.facts(on_rejected=lambda rows: writer.add("quarantine", rows))
-    for rows in _batches(_of_day(collector.assemble(facts, endpoint, calendar), day, calendar, counts)):
-        table = schema.invocations_table(rows)
-        result = check(table)
-        results.append(result)
-        kept = quarantine.sift(table, result)
-        writer.add("invocations", kept)
-        summariser.add(kept)
-    quarantine.flush()
-    writer.add("instances", schema.instances_table(counts.instances))
-    summary = summariser.close(
-        ledgers=reader.ledgers(),
-        incomplete=counts.incomplete,
-        quarantined=quarantine.count,
-        other_requests=reader.ignored(collector.COUNTED_BY_PROVIDER),
-        provider_requests=_provider_requests(usage),
-    )
-    return summary, add(results, suite=expect_invocations.SUITE)
+    with garbage.held_back(), store.day_writer(endpoint.name, day) as writer:
+        reader = Reader(store, redaction.reading(collector), endpoint, day, calendar, names=names)
+        quarantine = _Quarantine(writer, reader)
+        facts = reader.facts(on_rejected=lambda rows: writer.add("quarantine", rows))
+        for rows in _batches(_of_day(collector.assemble(facts, endpoint, calendar), day, calendar, counts)):
+            table = schema.invocations_table(rows)
+            result = check(table)
+            results.append(replace(result, broken_rows={}))
+            kept = quarantine.sift(table, result)
+            writer.add("invocations", kept)
+            summariser.add(kept)
+        quarantine.flush()
+        writer.add("instances", schema.instances_table(counts.instances))
+        summary = summariser.close(
+            ledgers=reader.ledgers(),
+            incomplete=counts.incomplete,
+            quarantined=quarantine.count,
+            other_requests=reader.ignored(collector.COUNTED_BY_PROVIDER),
+        )
+        return _Part(summary=summary, first=summariser.first, results=results, files=writer.publish())
+
+
+def _united(store: Store, parts: list[_Part], *, usage: tuple[UsageBucket, ...]) -> DaySummary:
+    if len(parts) == 1:
+        return replace(parts[0].summary, provider_requests=_provider_requests(usage))
+    batches = (b for part in parts for file in part.files.get("invocations", ()) for b in store.read_parquet(file, columns=list(SPAN)))
+    tables = (pa.Table.from_batches([batch]) for batch in batches)
+    return united([(part.summary, part.first) for part in parts], spans=tables, provider_requests=_provider_requests(usage))
+
+
+def _files(parts: list[_Part]) -> dict[str, tuple[str, ...]]:
+    tables = {table for part in parts for table in part.files}
+    return {table: tuple(file for part in parts for file in part.files.get(table, ())) for table in sorted(tables)}
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from itertools import chain, islice
 from operator import attrgetter
@@ -12,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from collectors.protocol import Collector, Fact
+from flows import shards
 from flows.pull import TAIL
 from trial import raw, schema
 from trial.calendar import Calendar
@@ -27,14 +29,32 @@ _KIND = attrgetter("kind")
 
 
 class Reader:
-    """Reads the day before, the day and the hour after, as the raw store has them when it is made."""
+    """
+    Reads the day before, the day and the hour after, as the raw store has them when it is made.
 
-    def __init__(self, store: Store, collector: Collector, endpoint: Any, day: date, calendar: Calendar) -> None:
+    Args:
+        names: other raw files to read, by day: a part's.
+    """
+
+    def __init__(
+        self, store: Store, collector: Collector, endpoint: Any, day: date, calendar: Calendar, *, names: shards.Names | None = None
+    ) -> None:
         self._files, self._collector, self._endpoint, self._day = store.files, collector, endpoint, day
         self._window = calendar.window(day)
         self._tallies = {source: self._tally(source) for source in collector.SOURCES}
         self._parse = getattr(collector, "parse_batch", None) or self._one_by_one
-        self._names = {day: self._stored(day) for day in self._days()}
+        self._streams_apart = names is None and getattr(collector, "STREAMS_APART", False)
+        self._names = names or {day: self._stored(day) for day in self._days()}
+
+    @contextmanager
+    def parts(self, *, part_mb: float) -> Iterator[list[shards.Names]]:
+        """What the readers of the day's parts are to read; where it is not dealt out, the one part is this reader's own."""
+        parts = shards.count(self._files, self._names[self._day], part_mb=part_mb) if self._streams_apart else 1
+        if parts == 1:
+            yield [self._names]
+            return
+        with shards.dealt(self._files, self._names, day=self._day, before=self._window.end + TAIL, parts=parts) as shares:
+            yield shares
 
     def names(self) -> list[str]:
         """The raw files it reads, as they were when it was made."""
@@ -60,7 +80,7 @@ class Reader:
             on_rejected: takes the events that were rejected, as rows of trial.schema.QUARANTINE.
         """
         rejected: list[tuple[RawEvent, Rejected]] = []
-        for batch in self._batches(streams=self._going_on() if getattr(self._collector, "STREAMS_APART", False) else None):
+        for batch in self._batches(streams=self._going_on() if self._streams_apart else None):
             outcomes = self._parse(batch, self._endpoint)
             if batch[0].at in self._window and batch[-1].at in self._window:
                 rejected += self._account(batch, outcomes)
@@ -83,7 +103,7 @@ class Reader:
             kept = streams if day < self._day else None
             sources = [
                 raw.read_batches(self._files, endpoint=self._endpoint.name, day=day, source=source, streams=kept, stored=stored)
-                for source, stored in self._sources(day).items()
+                for source, stored in raw.by_source(self._names[day]).items()
             ]
             for batch in sources[0] if len(sources) == 1 else _merged(sources):
                 if batch[-1].at < end:
@@ -106,12 +126,6 @@ class Reader:
 
     def _stored(self, day: date) -> list[str]:
         return raw.names(self._files, endpoint=self._endpoint.name, day=day)
-
-    def _sources(self, day: date) -> dict[str, list[str]]:
-        sources: dict[str, list[str]] = {}
-        for name in self._names[day]:
-            sources.setdefault(name.split("source=", 1)[1].split("/", 1)[0], []).append(name)
-        return sources
 
     def _tally(self, source: str) -> Tally:
         return Tally(endpoint=self._endpoint.name, day=self._day, source=source)

@@ -74,6 +74,7 @@ def differences(trial: Trial, store: Store, overlay: Overlay, endpoint: Any, man
             trial.calendar,
             slo_ms=trial.trial.latency_slo_ms,
             usage=manifest.usage,
+            part_mb=trial.engine.part_mb,
         )
         again = scratch.manifest(endpoint.name, manifest.day)
     except FortnightError as exc:

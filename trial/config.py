@@ -122,13 +122,21 @@ class CollectSection(Section):
 class EngineSection(Section):
     """[engine]: where collection runs."""
 
-    dask: str | None = Field(None, description="kept for a Dask scheduler; not built yet, so setting it is an error")
+    dask: str | None = Field(None, description='"local" or "tcp://scheduler:8786"; default: threads in this process')
+    part_mb: Annotated[float, Field(gt=0)] = Field(
+        32.0, description="a day with more compressed raw events is computed in parts, dealt out by log stream where the platform allows"
+    )
+
+    @field_validator("part_mb", mode="before")
+    @classmethod
+    def _whole_numbers_are_numbers(cls, value: Any) -> Any:
+        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @field_validator("dask")
     @classmethod
-    def _not_built_yet(cls, value: str | None) -> str | None:
-        if value is not None:
-            raise ValueError("running on Dask is not built yet; leave it out, and collections run in this process")
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is not None and value != "local" and not re.match(r"^(tcp|tls|ws|wss|ucx)://[^\s/]+$", value):
+            raise ValueError(f'neither "local" nor an address such as tcp://scheduler:8786, got {value!r}')
         return value
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from trial.errors import LedgerError
@@ -50,6 +50,24 @@ class Ledger:
                 do="Please report this: it is a bug in Fortnight, and the raw events are kept",
             )
 
+    def __add__(self, other: Ledger) -> Ledger:
+        """
+        The account of two parts of one day and source.
+
+        Raises:
+            ValueError: another endpoint, day or source.
+        """
+        if (self.endpoint, self.day, self.source) != (other.endpoint, other.day, other.source):
+            raise ValueError(f"ledgers of {self.source}, {self.day} and {other.source}, {other.day} do not add up")
+        return replace(
+            self,
+            read=self.read + other.read,
+            duplicate=self.duplicate + other.duplicate,
+            used=_added(self.used, other.used),
+            ignored=_added(self.ignored, other.ignored),
+            rejected=_added(self.rejected, other.rejected),
+        )
+
     @property
     def used_total(self) -> int:
         return sum(self.used.values())
@@ -71,6 +89,10 @@ class Ledger:
             "duplicate": self.duplicate,
             "rejected": self.rejected_total,
         }
+
+
+def _added(mine: Mapping[str, int], theirs: Mapping[str, int]) -> dict[str, int]:
+    return {key: mine.get(key, 0) + theirs.get(key, 0) for key in sorted({*mine, *theirs})}
 
 
 class Tally:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, timedelta
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 
 import pyarrow as pa
@@ -83,10 +83,27 @@ def read_batches(
                 batch = _events(text, source)
             yield batch
         return
-    for block in raw_lines.united([_read_stored(files, name) for name in stored], copies=max):
+    for block in read_blocks(files, stored):
         kept = block if streams is None else [line for line in block if line.stream in streams]
         if kept:
             yield _events(raw_lines.as_text(kept), source)
+
+
+def read_blocks(files: Files, stored: list[str], *, before: datetime | None = None) -> Iterator[Block]:
+    """The lines of raw files of one day and source, as they are kept, in order; up to about `before`."""
+    blocks = raw_lines.united([_read_stored(files, name) for name in stored], copies=max)
+    if before is None:
+        return blocks
+    end = (before - EPOCH) // _MICROSECOND
+    return takewhile(lambda block: block[0][0] < end, blocks)
+
+
+def by_source(stored: Iterable[str]) -> dict[str, list[str]]:
+    """Names of raw files by the source they are of, sources in order."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(stored):
+        found.setdefault(name.split("source=", 1)[1].split("/", 1)[0], []).append(name)
+    return found
 
 
 def streams_of(files: Files, stored: list[str], *, before: datetime) -> set[str]:
@@ -164,7 +181,7 @@ def _united_runs(paths: list[Path]) -> Iterator[Block]:
 def _merge_day(files: Files, scratch: Path, endpoint: str, day: date, source: str, runs: list[Path]) -> int:
     old = names(files, endpoint=endpoint, day=day, source=source)
     counts = {"stored": 0, "merged": 0}
-    stored = _counted(raw_lines.united([_read_stored(files, name) for name in old], copies=max), counts, "stored")
+    stored = _counted(read_blocks(files, old), counts, "stored")
     draft = scratch / "merged"
     raw_lines.write(draft, _counted(raw_lines.united([stored, _united_runs(runs)], copies=max), counts, "merged"))
     name = f"raw/endpoint={endpoint}/day={day}/source={source}/{sha256_of(draft)}.ndjson.zst"

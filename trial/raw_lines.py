@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import orjson
 import pyarrow as pa
@@ -90,18 +90,35 @@ def in_order(lines: list[Line], *, copies: Callable[[list[int]], int]) -> Block:
     return block
 
 
+class Writer:
+    """A file of compressed NDJSON, the same bytes whatever the lines' grouping into blocks; closed as a context manager is."""
+
+    def __init__(self, path: Path, *, compression: str = "zstd") -> None:
+        self._out = pa.CompressedOutputStream(pa.OSFile(str(path), "wb"), compression)
+        self._pending = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._out.write(self._pending)
+        self._out.close()
+
+    def add(self, block: Block) -> None:
+        for first in range(0, len(block), _AT_ONCE):
+            pending = self._pending + as_text(block[first : first + _AT_ONCE])
+            whole = len(pending) - len(pending) % PIECE
+            for start in range(0, whole, PIECE):
+                self._out.write(pending[start : start + PIECE])
+            self._pending = pending[whole:]
+
+
 def write(path: Path, blocks: Iterable[Block], *, compression: str = "zstd") -> None:
-    """Compressed NDJSON, the same bytes whatever the lines' grouping into blocks."""
-    with pa.CompressedOutputStream(pa.OSFile(str(path), "wb"), compression) as out:
-        pending = b""
+    """A whole file."""
+    with Writer(path, compression=compression) as writer:
         for block in blocks:
-            for first in range(0, len(block), _AT_ONCE):
-                pending += as_text(block[first : first + _AT_ONCE])
-                whole = len(pending) - len(pending) % PIECE
-                for start in range(0, whole, PIECE):
-                    out.write(pending[start : start + PIECE])
-                pending = pending[whole:]
-        out.write(pending)
+            writer.add(block)
 
 
 def as_text(lines: list[Line]) -> bytes:

@@ -104,8 +104,12 @@ class Store:
         for day in self.days(endpoint) if days is None else days:
             manifest = self.manifest(endpoint, day)
             for file in manifest.files.get(name, ()) if manifest else ():
-                with contextlib.closing(self._open_parquet(file)) as parquet:
-                    yield from parquet.iter_batches()
+                yield from self.read_parquet(file)
+
+    def read_parquet(self, file: str, *, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """One stored file, a row group at a time."""
+        with contextlib.closing(self._open_parquet(file)) as parquet:
+            yield from parquet.iter_batches(columns=columns)
 
     def _open_parquet(self, name: str) -> pq.ParquetFile:
         try:
@@ -154,6 +158,7 @@ class DayWriter:
         validation: Mapping[str, Any] | None = None,
         when: datetime | None = None,
         current: Callable[[], bool] = lambda: True,
+        published: Mapping[str, tuple[str, ...]] | None = None,
     ) -> bool | None:
         """
         Publishes the files, announces the manifest in the chain, replaces it, then sweeps what the day no longer names.
@@ -161,24 +166,24 @@ class DayWriter:
         Args:
             when: the moment to note in the chain.
             current: whether what was computed still stands, asked when nobody else can commit a day of the endpoint.
+            published: the day's files by table, where other writers published them; this one's own are then none.
 
         Returns:
-            whether anything differs from what was stored; None where `current` said no, and nothing was changed.
+            whether anything differs from what was stored; None where it no longer stands, and nothing was changed.
         """
-        self.close()
         with lease.held(self._store.files, f"days-{self._endpoint}"):
-            return self._commit(summary, raw=raw, usage=usage, validation=validation, when=when) if current() else None
+            if not current():
+                return None
+            named = self.publish() if published is None else published
+            # What another collection of the day swept meanwhile has to be written again.
+            if published is not None and not all(self._store.files.exists(file) for group in named.values() for file in group):
+                return None
+            return self._commit(summary, named=named, raw=raw, usage=usage, validation=validation, when=when)
 
-    def _commit(
-        self,
-        summary: DaySummary,
-        *,
-        raw: Iterable[str],
-        usage: Iterable[UsageBucket],
-        validation: Mapping[str, Any] | None,
-        when: datetime | None,
-    ) -> bool:
-        files, store = self._store.files, self._store
+    def publish(self) -> dict[str, tuple[str, ...]]:
+        """The files written so far into their places, where no reader sees them before a manifest names them; by table."""
+        self.close()
+        files = self._store.files
         named: dict[str, tuple[str, ...]] = {}
         for table in self._open:
             draft = self._scratch / f"{table}.parquet"
@@ -186,6 +191,19 @@ class DayWriter:
             named[table] = (name,)
             if not files.exists(name):
                 files.publish(draft, name)
+        return named
+
+    def _commit(
+        self,
+        summary: DaySummary,
+        *,
+        named: Mapping[str, tuple[str, ...]],
+        raw: Iterable[str],
+        usage: Iterable[UsageBucket],
+        validation: Mapping[str, Any] | None,
+        when: datetime | None,
+    ) -> bool:
+        files, store = self._store.files, self._store
         manifest = Manifest(
             endpoint=self._endpoint,
             day=self._day,
