@@ -11,6 +11,7 @@ from collectors.aws_lambda.json_lines import parse_platform
 from collectors.aws_lambda.streams import belongs_to
 from collectors.aws_lambda.text_lines import APPLICATION_LINE, BLANK, parse_text
 from collectors.lines import handler_fields, own_fields
+from collectors.serving_lines import request_fields
 from trial.records import Ignored, RawEvent, Rejected
 
 Outcome = LambdaFact | Ignored | Rejected
@@ -26,7 +27,7 @@ def parse(event: RawEvent, endpoint: Any) -> Outcome:
     A fact, or why there is none.
 
     Ignored reasons: application_line, platform_event, extension, xray, report_lookalike, blank, other_function (of a
-    shared log group). Rejected reasons: truncated_*, malformed_*, truncated_json, broken_handler_line, not_text.
+    shared log group), and those of collectors.serving_lines. Rejected reasons: truncated_*, malformed_*, truncated_json, broken_handler_line, not_text.
     """
     # Streams of the function's own group have the version where a shared group's have the name.
     stream = event.stream
@@ -71,7 +72,7 @@ def parse_object(data: Any, printed: Any, event: RawEvent, endpoint: Any) -> Out
 def _from_line(text: str, event: RawEvent, endpoint: Any) -> Outcome:
     outcome = parse_text(text, at=event.at, stream=event.stream)
     if outcome is APPLICATION_LINE:
-        return _handler_line(text, event, endpoint) or APPLICATION_LINE
+        return _handler_line(text, event, endpoint) or _serving_line(text, event) or APPLICATION_LINE
     return outcome
 
 
@@ -99,3 +100,14 @@ def _handler_line(payload: Any, event: RawEvent, endpoint: Any) -> HandlerLine |
     except ValueError as exc:
         return Rejected(reason="broken_handler_line", detail=str(exc)[:300])
     return None if fields is None else HandlerLine(event.at, event.stream, fields.get("request_id"), fields)
+
+
+def _serving_line(text: str, event: RawEvent) -> HandlerLine | Ignored | Rejected | None:
+    try:
+        served = request_fields(text)
+    except ValueError as exc:
+        return Rejected(reason="broken_handler_line", detail=str(exc)[:300])
+    if served is None or isinstance(served, Ignored):
+        return served
+    # A framework's own id is not Lambda's: the line belongs to the request its environment is running.
+    return HandlerLine(event.at, event.stream, None, {name: value for name, value in served.items() if name != "request_id"})
