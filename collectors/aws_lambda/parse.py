@@ -27,7 +27,8 @@ def parse(event: RawEvent, endpoint: Any) -> Outcome:
     A fact, or why there is none.
 
     Ignored reasons: application_line, platform_event, extension, xray, report_lookalike, blank, other_function (of a
-    shared log group), and those of collectors.serving_lines. Rejected reasons: truncated_*, malformed_*, truncated_json, broken_handler_line, not_text.
+    shared log group), and those of collectors.serving_lines. Rejected reasons: truncated_*, malformed_*, truncated_json,
+    broken_handler_line, not_text.
     """
     # Streams of the function's own group have the version where a shared group's have the name.
     stream = event.stream
