@@ -16,8 +16,8 @@ $(READY): pyproject.toml constraints.txt
 demo: setup  ## a whole two-week trial in the sandbox, to the verdict and the report
 	$(BIN)/fortnight demo
 
-test: setup  ## the test suite; no network needed
-	$(BIN)/python -m pytest
+test: setup  ## the test suite, a file at a time on each core; no network needed
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: setup lint types imports docs  ## everything but the tests
 
