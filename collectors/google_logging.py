@@ -5,10 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from collectors.google_api import Pace
+from collectors.google_api import Clients, Pace
+from collectors.google_entry import to_event
+from collectors.google_errors import mapped
+from trial.errors import Malformed
 from trial.meter import Meter
+from trial.records import RawEvent
 
 PAGE_SIZE = 1000  # the most the API takes; its own default is 50
+
+
+def read_events(clients: Clients, *, project: str, filter: str, find: str, meter: Meter) -> Iterator[RawEvent]:
+    """
+    The entries that the filter matches, as raw events, oldest first.
+
+    Args:
+        find: what to do where there is no such project, log or service.
+
+    Raises:
+        Denied, NotFound, Throttled, Unreachable, Malformed: mapped from what the client raised, after retries.
+    """
+    where = f"Cloud Logging of project {project}"
+    grant = f"Grant roles/logging.viewer on project {project}, or the permission logging.logEntries.list"
+    with mapped(where=where, grant=grant, find=find):
+        for entry in list_entries(clients.logging, project=project, filter=filter, pace=clients.logging_pace, meter=meter):
+            try:
+                event = to_event(entry)
+            except ValueError as exc:
+                raise Malformed(str(exc), where=where, do="Please report this: entries of the API always have both") from exc
+            yield event
 
 
 def list_entries(client: Any, *, project: str, filter: str, pace: Pace, meter: Meter) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from collectors.google_api import Pace
+from collectors.google_api import Clients, Pace
 from collectors.google_entry import quoted
 from collectors.google_histogram import Histogram
 from trial.calendar import Window
@@ -48,6 +48,24 @@ def buckets_of(window: Window) -> list[Window]:
     """Hours where the window is a whole number of them (every local day of a zone with whole-hour shifts), else one bucket."""
     hours, rest = divmod(window.seconds, HOUR_S)
     return window.split(int(hours)) if hours >= 1 and rest == 0 else [window]
+
+
+def read_metrics(
+    clients: Clients, *, project: str, metrics: Mapping[str, Metric], resource: Mapping[str, str], window: Window, meter: Meter
+) -> dict[str, dict[int, Reading]]:
+    """Each metric as `read_metric` reads it, by name."""
+    return {
+        name: read_metric(
+            clients.monitoring,
+            project=project,
+            metric=metric,
+            resource=resource,
+            window=window,
+            pace=clients.monitoring_pace,
+            meter=meter,
+        )
+        for name, metric in metrics.items()
+    }
 
 
 def read_metric(

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 from collectors.cloud_run.usage import usage_buckets
 from collectors.google_api import Clients
-from collectors.google_entry import quoted, to_event, within
+from collectors.google_entry import quoted, within
 from collectors.google_errors import mapped
-from collectors.google_logging import list_entries
+from collectors.google_logging import read_events
 from trial.calendar import Window
 from trial.config import CloudRunEndpoint
-from trial.errors import Malformed
 from trial.meter import Meter
 from trial.records import RawEvent, UsageBucket
 
@@ -27,21 +26,10 @@ def fetch(
     Request log, instance log, stdout and stderr of the service in its region.
 
     Raises:
-        Denied, NotFound, Throttled, Unreachable, Malformed: mapped from what the client raised, after retries.
+        Denied, NotFound, Throttled, Unreachable, Malformed: as `collectors.google_logging.read_events`.
     """
-    where = f"Cloud Logging of project {endpoint.project}"
-    grant = f"Grant roles/logging.viewer on project {endpoint.project}, or the permission logging.logEntries.list"
     find = "Check `project`, `service` and `region` in trial.toml"
-    with mapped(where=where, grant=grant, find=find):
-        entries = list_entries(
-            clients.logging, project=endpoint.project, filter=log_filter(endpoint, window, logs), pace=clients.logging_pace, meter=meter
-        )
-        for entry in entries:
-            try:
-                event = to_event(entry)
-            except ValueError as exc:
-                raise Malformed(str(exc), where=where, do="Please report this: entries of the API always have both") from exc
-            yield event
+    return read_events(clients, project=endpoint.project, filter=log_filter(endpoint, window, logs), find=find, meter=meter)
 
 
 def fetch_usage(clients: Clients, endpoint: CloudRunEndpoint, window: Window, *, meter: Meter) -> Iterator[UsageBucket]:

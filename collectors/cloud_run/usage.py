@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from collectors.google_api import Clients
-from collectors.google_monitoring import Metric, Reading, buckets_of, read_metric
+from collectors.google_monitoring import Metric, Reading, buckets_of, read_metrics
 from trial.calendar import Window
 from trial.config import CloudRunEndpoint
 from trial.meter import Meter
@@ -28,18 +28,7 @@ PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 def usage_buckets(clients: Clients, endpoint: CloudRunEndpoint, window: Window, *, meter: Meter) -> Iterator[UsageBucket]:
     """One bucket per hour of the window, or none at all where no metric has a point in it."""
     resource = {"type": "cloud_run_revision", "service_name": endpoint.service, "location": endpoint.region}
-    read = {
-        name: read_metric(
-            clients.monitoring,
-            project=endpoint.project,
-            metric=metric,
-            resource=resource,
-            window=window,
-            pace=clients.monitoring_pace,
-            meter=meter,
-        )
-        for name, metric in METRICS.items()
-    }
+    read = read_metrics(clients, project=endpoint.project, metrics=METRICS, resource=resource, window=window, meter=meter)
     if not any(read.values()):
         return
     # Counts are written only while there is something to count: beside hours that have points, an hour without is a zero.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from collectors.google_api import Clients
-from collectors.google_monitoring import Metric, Reading, buckets_of, read_metric
+from collectors.google_monitoring import Metric, Reading, buckets_of, read_metrics
 from trial.calendar import Window
 from trial.config import VertexEndpoint
 from trial.meter import Meter
@@ -33,18 +33,7 @@ def usage_buckets(clients: Clients, endpoint: VertexEndpoint, window: Window, *,
     predictions, of which a request with several instances may count several.
     """
     resource = {"type": "aiplatform.googleapis.com/Endpoint", "endpoint_id": endpoint.endpoint_id, "location": endpoint.region}
-    read = {
-        name: read_metric(
-            clients.monitoring,
-            project=endpoint.project,
-            metric=metric,
-            resource=resource,
-            window=window,
-            pace=clients.monitoring_pace,
-            meter=meter,
-        )
-        for name, metric in METRICS.items()
-    }
+    read = read_metrics(clients, project=endpoint.project, metrics=METRICS, resource=resource, window=window, meter=meter)
     if not any(read.values()):
         return
     counted = "responses" if read["responses"] else "predictions"
