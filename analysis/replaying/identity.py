@@ -23,6 +23,8 @@ import numpy.typing as npt
 from analysis.replay import check_sorted, durations, microseconds
 from analysis.replaying.result import Flags, Ints
 
+Levels = npt.NDArray[np.integer[Any]]
+
 CHUNK = 1 << 13  # fits the second-level cache: twice as fast as all at once
 NEVER_US = 1 << 61
 
@@ -69,56 +71,80 @@ def ages_us(arrival: Ints, service: Ints) -> Ages:
     n = len(arrival)
     idle, in_progress = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int32)
     running = np.empty(0, dtype=np.int64)  # completions still ahead at the end of a chunk
-    waiting = _Waiting(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), 0)
+    waiting = np.empty(0, dtype=np.int64)  # from the level len(running) up: completions that no arrival has followed there yet
     origin = int(arrival[0]) if n else 0
     for begin in range(0, n, CHUNK):
         part = arrival[begin : begin + CHUNK]
-        before, now = len(running), int(part[-1])
         ends = np.concatenate([running, part + service[begin : begin + CHUNK]])
-        ahead = np.flatnonzero(ends > now)
-        running, ends = ends[ahead], np.delete(ends, ahead)
-        # The lowest bit tells arrivals (1) from completions (0) and lets completions of the same microsecond go first. Where the chunk
-        # is shorter than half an hour, half as many bits are sorted in half the time.
-        keys: npt.NDArray[Any] = np.concatenate([(ends - origin) << 1, (part - origin) << 1 | 1]).astype(
-            np.uint32 if now - origin < 1 << 31 else np.int64
-        )
-        keys.sort()
-        arrives = (keys & 1).astype(np.bool_)
-        up, down = np.flatnonzero(arrives), np.flatnonzero(~arrives)
-        done = (keys[down] >> 1).astype(np.int64) + origin
-        # Of the first p events, i were arrivals: so many are in progress. Written for both kinds without a running sum.
-        up = 2 * np.arange(len(up)) - up + before
-        down = down - 2 * np.arange(len(down)) + (before - 1)
-        idle[begin : begin + len(part)], waiting = _matched(part, up, done, down, waiting)
-        in_progress[begin : begin + len(part)] = up
-        origin = now  # everything in progress ends after it
+        before, up, down, done, running = _merged(part, ends, origin)
+        chunk = slice(begin, begin + len(part))
+        idle[chunk], waiting = _matched(part, up, done, down, waiting, before=before, left=len(running))
+        in_progress[chunk] = up
+        origin = int(part[-1])  # everything in progress ends after it
     return Ages(idle, in_progress)
 
 
-class _Waiting(NamedTuple):
-    """Completions that no arrival has followed yet at their level, and how many levels were ever reached."""
+def _merged(part: Ints, ends: Ints, origin: int) -> tuple[int, Levels, Levels, Ints, Ints]:
+    """
+    Arrivals and completions in one order.
 
-    at: Ints
-    level: Ints
-    levels: int
+    Returns:
+        requests in progress at the start, in progress before each arrival, and after each completion up to the last arrival; those
+        completions' times; the times of the completions after it.
+    """
+    many, before = len(part), len(ends) - len(part)
+    # The lowest bit tells arrivals (1) from completions (0) and lets completions of the same microsecond go first. Where all lie within
+    # half an hour, half as many bits are sorted in half the time.
+    keys: npt.NDArray[Any] = np.empty(many + len(ends), np.uint32 if int(ends.max()) - origin < 1 << 31 else np.int64)
+    np.subtract(ends, origin, out=keys[: len(ends)], casting="unsafe")
+    np.subtract(part, origin, out=keys[len(ends) :], casting="unsafe")
+    keys <<= 1
+    keys[len(ends) :] |= 1
+    keys.sort()
+    arrives = (keys & 1).astype(np.bool_)
+    keys >>= 1
+    up = np.flatnonzero(arrives)
+    past = int(up[-1]) + 1
+    down = np.flatnonzero(~arrives[:past])
+    # Of the first p events, i were arrivals: 2 i - p + before are in progress. The same for both kinds, without a running sum, in
+    # integers that may overflow on the way: what comes out fits again.
+    narrow: Any = np.uint16 if len(ends) < 1 << 16 else np.int32
+    twice = np.arange(0, 2 * len(ends), 2).astype(narrow)
+    up_level: Levels = twice[:many] - up.astype(narrow)
+    up_level += narrow(before)
+    down_level: Levels = down.astype(narrow) - twice[: len(down)]
+    down_level += narrow(before)
+    down_level -= narrow(1)
+    return before, up_level, down_level, keys[down].astype(np.int64) + origin, keys[past:].astype(np.int64) + origin
 
 
-def _matched(arrival: Ints, arrival_level: Ints, done: Ints, done_level: Ints, waiting: _Waiting) -> tuple[Ints, _Waiting]:
-    """At every level the i-th arrival follows the i-th completion: sorted by level, the two line up."""
-    levels = max(waiting.levels, int(arrival_level.max()) + 1)
-    new = np.arange(waiting.levels, levels)
+def _matched(
+    arrival: Ints, arrival_level: Levels, done: Ints, done_level: Levels, waiting: Ints, *, before: int, left: int
+) -> tuple[Ints, Ints]:
+    """
+    At every level the i-th arrival follows the i-th completion: sorted by level, the two line up.
+
+    From `left` up, the number in progress at the end, the last completion of a level has no arrival behind it: one at time 0 stands in.
+    """
+    lowest, top = int(arrival_level.min()), max(before, int(arrival_level.max()) + 1)
     # Small integers are sorted by radix, in linear time.
-    narrow = np.uint8 if levels < 256 else np.uint16 if levels < 65_536 else np.int32
-    level = np.concatenate([waiting.level, new, done_level]).astype(narrow)
-    by_level = np.argsort(level, kind="stable")
-    completions = np.concatenate([waiting.at, np.full(len(new), -NEVER_US), done])[by_level]
-    arrivals = np.argsort(arrival_level.astype(narrow), kind="stable")
-    many = np.bincount(level, minlength=levels)
-    unmet = np.flatnonzero(many > np.bincount(arrival_level, minlength=levels))
-    last = np.cumsum(many)[unmet] - 1
-    ages = np.empty(len(arrival), dtype=np.int64)
-    ages[arrivals] = arrival[arrivals] - np.delete(completions, last)
-    return ages, _Waiting(completions[last], unmet, levels)
+    narrow = np.uint8 if top - lowest <= 256 else arrival_level.dtype.type
+    reached, above = waiting[: top - before], waiting[top - before :]
+    levels = np.empty(top - before + len(done), dtype=narrow)
+    levels[: top - before] = np.arange(before - lowest, top - lowest)
+    np.subtract(done_level, lowest, out=levels[top - before :], casting="unsafe")
+    completions = np.full(len(levels), -NEVER_US)
+    completions[: len(reached)], completions[top - before :] = reached, done
+    completions = completions[np.argsort(levels, kind="stable")]
+    levels = np.empty(len(arrival) + top - left, dtype=narrow)
+    np.subtract(arrival_level, lowest, out=levels[: len(arrival)], casting="unsafe")
+    levels[len(arrival) :] = np.arange(left - lowest, top - lowest)
+    arrivals = np.zeros(len(levels), dtype=np.int64)
+    arrivals[: len(arrival)] = arrival
+    by_level = np.argsort(levels, kind="stable")
+    ages = np.empty(len(levels), dtype=np.int64)
+    ages[by_level] = arrivals[by_level] - completions
+    return ages[: len(arrival)], np.concatenate([-ages[len(arrival) :], above])
 
 
 def cold_flags(
@@ -139,9 +165,16 @@ def cold_flags(
     arrival, service = microseconds("arrival_ms", arrival_ms, least=None), durations(service_ms)
     check_sorted(arrival)
     extra = microseconds("cold_extra_ms", np.broadcast_to(np.asarray(cold_extra_ms), arrival.shape))
+    return cold_flags_us(arrival, service, extra, idle_timeout_s=idle_timeout_s, min_workers=min_workers)
+
+
+def cold_flags_us(arrival: Ints, service: Ints, cold_extra: Ints, *, idle_timeout_s: float | None, min_workers: int = 0) -> Flags:
+    """As `cold_flags`, from sorted whole microseconds."""
     flags = ages_us(arrival, service).cold(idle_timeout_s=idle_timeout_s, min_workers=min_workers)
-    while extra.any():
-        again = ages_us(arrival, service + np.where(flags, extra, 0)).cold(idle_timeout_s=idle_timeout_s, min_workers=min_workers)
+    while cold_extra.any():
+        lengthened = service.copy()
+        lengthened[flags] += cold_extra[flags]
+        again = ages_us(arrival, lengthened).cold(idle_timeout_s=idle_timeout_s, min_workers=min_workers)
         if np.array_equal(again, flags):
             break
         flags = again

@@ -97,6 +97,17 @@ def test_no_flag_differs_where_a_chunk_lasts_minutes():
         assert 30 < looped.sum() < len(looped)
 
 
+def test_no_flag_differs_with_more_than_65_536_requests_at_once():
+    rng = np.random.default_rng(8)
+    arrival = np.sort(rng.integers(0, 3_600_000, 150_000))
+    service = rng.exponential(3_000_000, 150_000)
+    ages = replay_identity.ages(arrival, service)
+    assert ages.in_progress.max() > 1 << 16
+    looped = replay(arrival, service, Policy(idle_timeout_s=0.5)).cold
+    assert (ages.cold(idle_timeout_s=0.5) == looped).all()
+    assert 0 < looped.sum() < len(looped)
+
+
 def test_sweep_gives_the_cold_hits_and_idle_seconds_of_the_event_loop():
     arrival, service = bursty(5, 4_000)
     for row in replay_identity.sweep(replay_identity.ages(arrival, service), idle_timeouts_s=[5, 60, 600], floors=[0, 1, 3]):
