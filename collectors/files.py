@@ -27,6 +27,13 @@ _CHUNK = 1 << 16
 _ZSTD_LEAST, _ZSTD_MOST = 256, 2048
 _DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
 _GLOB = re.compile(r"[*?\[]")
+_OPERATION = re.compile(r"during (\w+) operation")
+_S3_ACTIONS = {
+    "ListObjectsV2": "s3:ListBucket",
+    "HeadBucket": "s3:ListBucket",
+    "HeadObject": "s3:GetObject",
+    "GetObject": "s3:GetObject",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +71,7 @@ class Source:
         try:
             raw = open(self.path, "rb") if self.filesystem is None else self.filesystem.open_input_stream(self.path, compression=None)  # noqa: SIM115
         except OSError as exc:
-            raise _file_error(exc, self.name) from exc
+            raise file_error(exc, self.name) from exc
         try:
             return _decompressed(raw, self.name)
         except (*_DAMAGE, OSError) as exc:
@@ -81,7 +88,7 @@ class Source:
         try:
             return open(self.path, "rb") if self.filesystem is None else self.filesystem.open_input_file(self.path)
         except OSError as exc:
-            raise _file_error(exc, self.name) from exc
+            raise file_error(exc, self.name) from exc
 
 
 def open_lines(pattern: str, *, folder: Path | None = None) -> Iterator[Line]:
@@ -157,7 +164,7 @@ def _read(stream: BinaryIO, where: str) -> bytes:
 def _damaged(exc: Exception, where: str) -> SourceError:
     if isinstance(exc, _DAMAGE):
         return Malformed(f"compressed data is damaged or ends early: {exc}", where=where, do="Copy the file again")
-    return _file_error(exc, where)
+    return file_error(exc, where)
 
 
 def _decompressed(raw: Any, name: str) -> BinaryIO:
@@ -305,7 +312,7 @@ def _remote(pattern: str) -> list[Source]:
         else:
             infos = filesystem.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
     except (OSError, ValueError) as exc:
-        raise _file_error(exc, pattern) from exc
+        raise file_error(exc, pattern) from exc
     wanted = path + rest[len(base) :]
     return [
         Source(name=f"{scheme}://{info.path}", path=info.path, modified_at=info.mtime, filesystem=filesystem, size=info.size or 0)
@@ -314,12 +321,15 @@ def _remote(pattern: str) -> list[Source]:
     ]
 
 
-def _file_error(exc: Exception, where: str) -> Denied | NotFound | Unreachable:
+def file_error(exc: Exception, where: str) -> Denied | NotFound | Unreachable:
+    """What a file system raised, as an error of ours; where S3 refuses a call it names the action to grant."""
     text = str(exc)
     if isinstance(exc, PermissionError) or re.search(
         r"ACCESS_DENIED|HTTP 403|Forbidden|PERMISSION_DENIED|credentials", text, re.IGNORECASE
     ):
-        return Denied("not permitted to read it", where=where, do="Grant read and list on it to the credentials in use")
+        operation = _OPERATION.search(text)
+        grant = _S3_ACTIONS.get(operation[1], "read and list") if operation else "read and list"
+        return Denied("not permitted to read it", where=where, do=f"Grant {grant} on it to the credentials in use")
     if isinstance(exc, (FileNotFoundError, IsADirectoryError, ValueError)) or re.search(r"NO_SUCH|NOT_FOUND|HTTP 404", text):
         return NotFound(f"cannot be opened: {text[:200]}", where=where, do="Check the path in trial.toml")
     return Unreachable(f"cannot be read: {text[:200]}", where=where)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from collectors.dated_objects import Touching
 from trial.meter import Meter
 
 Answer = TypeVar("Answer")
@@ -81,12 +82,14 @@ class Clients:
             24-hour filter of its own).
         monitoring: google.cloud.monitoring_v3.MetricServiceClient.
         logging_pace, monitoring_pace: shared by everything that reads the same project.
+        objects: lists what lies under `endpoint.logs`.
     """
 
     logging: Any
     monitoring: Any
     logging_pace: Pace = field(default_factory=Pace)
     monitoring_pace: Pace = field(default_factory=lambda: Pace(calls=600))
+    objects: Touching | None = None
 
 
 def connect(api_endpoint: str | None = None) -> Clients:

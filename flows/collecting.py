@@ -44,7 +44,7 @@ class Pulled:
 
 def plan(trial: Trial, store: Store, endpoint: Any, *, now: datetime, days: list[date] | None = None) -> list[tuple[date, ...]]:
     """
-    The pulls to make: one a day, or one for each unbroken run of days where a pull reads its files from end to end.
+    The pulls to make: one a day, or one for each unbroken run of days where a pull reads files from end to end.
 
     Raises:
         ConfigError: a day asked for lies outside the trial, or has not ended.
@@ -68,7 +68,7 @@ def plan(trial: Trial, store: Store, endpoint: Any, *, now: datetime, days: list
                 )
             if calendar.window(day).end > now:
                 raise ConfigError(f"{day} has not ended yet in {trial.trial.timezone}", do="Collect it tomorrow")
-    if endpoint.platform in READ_WHOLE:
+    if endpoint.platform in READ_WHOLE or getattr(endpoint, "logs", None) is not None:
         return [tuple(first + timedelta(days=i) for i in range((last - first).days + 1)) for first, last in runs(todo)]
     return [(day,) for day in todo]
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from urllib.parse import parse_qs
 
 from trial.config import Trial
 from trial.errors import ConfigError, Denied
@@ -69,7 +71,37 @@ def _aws(endpoint: Any, service: str, stack: contextlib.ExitStack) -> Any:
 def _aws_lambda(endpoint: Any, trial: Trial, now: datetime, stack: contextlib.ExitStack) -> Any:
     from collectors.aws_lambda.fetch import Clients
 
-    return Clients(logs=_aws(endpoint, "logs", stack), metrics=_aws(endpoint, "cloudwatch", stack), slices=LAMBDA_SLICES)
+    return Clients(
+        logs=_aws(endpoint, "logs", stack),
+        metrics=_aws(endpoint, "cloudwatch", stack),
+        slices=LAMBDA_SLICES,
+        objects=_objects(trial, partial(_s3_of_profile, endpoint) if endpoint.profile else None),
+    )
+
+
+def _objects(trial: Trial, connect: Callable[[str], tuple[Any, str]] | None = None) -> Any:
+    from collectors.dated_objects import touching
+
+    return partial(touching, folder=trial.folder, connect=connect)
+
+
+def _s3_of_profile(endpoint: Any, url: str) -> tuple[Any, str]:
+    """The bucket as the endpoint's profile sees it; Arrow itself knows only the default one."""
+    import boto3
+    from pyarrow import fs
+
+    scheme, _, rest = url.partition("://")
+    keys = boto3.Session(profile_name=endpoint.profile).get_credentials()
+    if scheme != "s3" or keys is None:
+        return fs.FileSystem.from_uri(url)
+    path, _, query = rest.partition("?")
+    found = keys.get_frozen_credentials()
+    options = {name: value[0] for name, value in parse_qs(query).items()}
+    region = options.pop("region", None) or (None if "endpoint_override" in options else fs.resolve_s3_region(path.split("/", 1)[0]))
+    filesystem = fs.S3FileSystem(
+        access_key=found.access_key, secret_key=found.secret_key, session_token=found.token, region=region, **options
+    )
+    return filesystem, path
 
 
 def _sagemaker(endpoint: Any, trial: Trial, now: datetime, stack: contextlib.ExitStack) -> Any:
@@ -93,7 +125,7 @@ def _google(endpoint: Any, trial: Trial, now: datetime, stack: contextlib.ExitSt
         ) from exc
     stack.callback(made.logging.transport.close)
     stack.callback(made.monitoring.transport.close)
-    return made
+    return replace(made, objects=_objects(trial))
 
 
 def _http(base_url: str, key: str, stack: contextlib.ExitStack) -> Any:

@@ -209,6 +209,11 @@ class AwsLambdaEndpoint(EndpointBase):
     function: str
     region: str
     log_group: str | None = Field(None, description="default: /aws/lambda/<function>")
+    logs: Address | None = Field(
+        None,
+        description="read the lines not from CloudWatch's API but from what Firehose or an export task wrote under s3://bucket/prefix, "
+        "or in a folder",
+    )
     profile: str | None = Field(None, description="name of an AWS profile; default: boto3's own chain")
     provisioned_concurrency: Annotated[int, Field(ge=0)] = 0
 
@@ -220,6 +225,10 @@ class CloudRunEndpoint(EndpointBase):
     project: str
     service: str
     region: str
+    logs: Address | None = Field(
+        None,
+        description="read the entries not from Cloud Logging's API but from what a sink wrote under gs://bucket/prefix, or in a folder",
+    )
 
 
 class RunpodEndpoint(EndpointBase):

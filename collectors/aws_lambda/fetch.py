@@ -1,4 +1,4 @@
-"""A function's CloudWatch Logs events through FilterLogEvents."""
+"""A function's CloudWatch Logs events through FilterLogEvents, or from where they were exported to."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from collectors import dated_objects
 from collectors.aws_errors import mapped, whole
 from collectors.aws_lambda.streams import log_group
 from collectors.aws_lambda.usage import fetch_usage
+from collectors.dated_objects import Touching
 from collectors.pace import Pace
 from trial.calendar import Window
 from trial.errors import Malformed
@@ -39,12 +41,14 @@ class Clients:
         logs, metrics: boto3 clients of `logs` and `cloudwatch`; without metrics there are no usage buckets.
         pace: share one between endpoints of the same account and region.
         slices: how many parts of a window to read at once; more than the quota only wait for each other.
+        objects: lists what lies under `endpoint.logs`.
     """
 
     logs: Any
     metrics: Any = None
     pace: Pace = field(default_factory=lambda: Pace(per_second=CALLS_PER_SECOND))
     slices: int = 1
+    objects: Touching | None = None
 
 
 def fetch(clients: Clients, endpoint: Any, window: Window, *, meter: Meter) -> Iterator[RawEvent]:
@@ -55,6 +59,9 @@ def fetch(clients: Clients, endpoint: Any, window: Window, *, meter: Meter) -> I
         Denied, NotFound, Throttled, Unreachable, Malformed: mapped from what the client raised, after its own retries.
     """
     group = log_group(endpoint.function, endpoint.log_group)
+    if endpoint.logs is not None:
+        yield from _exported(clients, endpoint, group, window, meter)
+        return
     where = f"log group {group} in {endpoint.region}"
     with mapped(
         where=where,
@@ -67,6 +74,14 @@ def fetch(clients: Clients, endpoint: Any, window: Window, *, meter: Meter) -> I
             _count(meter, page)
             for event in page.get("events", ()):
                 yield _raw(event, where)
+
+
+def _exported(clients: Clients, endpoint: Any, group: str, window: Window, meter: Meter) -> Iterator[RawEvent]:
+    from collectors.export.lambda_files import events  # here, since that package names this one
+
+    assert clients.objects is not None, "`logs` needs something to list it with"
+    sources = clients.objects(endpoint.logs, window)
+    yield from dated_objects.events(sources, window, read=partial(events, group=group), source=SOURCE, meter=meter)
 
 
 def _spans(window: Window, slices: int) -> list[tuple[int, int]]:

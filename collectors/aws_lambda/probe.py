@@ -35,8 +35,9 @@ def probe(clients: Clients, endpoint: AwsLambdaEndpoint, trial: Trial, *, now: d
     end = min(now, trial.calendar.window(trial.calendar.all_days()[-1]).end)
     window, meter = Window(start=end - timedelta(days=1), end=end), Meter()
     events = list(islice(fetch(clients, endpoint, window, meter=meter), LINES))
-    group = log_group(endpoint.function, endpoint.log_group)
-    yield from probe_log_group(clients.logs, group, endpoint, trial, lines=len(events))
+    group = endpoint.logs or log_group(endpoint.function, endpoint.log_group)
+    if endpoint.logs is None:
+        yield from probe_log_group(clients.logs, group, endpoint, trial, lines=len(events))
     counted = _counted(clients, endpoint, window, meter)
     if counted and not events:
         yield Finding(
@@ -44,7 +45,9 @@ def probe(clients: Clients, endpoint: AwsLambdaEndpoint, trial: Trial, *, now: d
             check="lines written",
             state="fail",
             detail=f"CloudWatch counts {counted:,} requests in a day, and {group} has no line of it",
-            do="Attach AWSLambdaBasicExecutionRole to the function's role; or name the group it logs to as `log_group`",
+            do="Attach AWSLambdaBasicExecutionRole to the function's role; or name the group it logs to as `log_group`"
+            if endpoint.logs is None
+            else "Look at the export: its filter, and whether its records are of the function's log group; or name that as `log_group`",
         )
     yield from judge_lines(events, endpoint, counted=counted)
 

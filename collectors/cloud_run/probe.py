@@ -25,6 +25,7 @@ def probe(clients: Clients, endpoint: CloudRunEndpoint, trial: Trial, *, now: da
     end = min(now, trial.calendar.window(trial.calendar.all_days()[-1]).end)
     window, meter = Window(start=end - timedelta(days=1), end=end), Meter()
     buckets = list(fetch_usage(clients, endpoint, window, meter=meter))
+    sink = "_Default" if endpoint.logs is None else "NAME"
     for log, counted, what, without in (
         ("requests", sum(b.requests or 0 for b in buckets), "requests", "no request can be seen"),
         ("varlog%2Fsystem", sum(b.starts or 0 for b in buckets), "instance starts", "most cold starts stay unknown"),
@@ -37,9 +38,10 @@ def probe(clients: Clients, endpoint: CloudRunEndpoint, trial: Trial, *, now: da
             check=f"{what} logged",
             state="ok" if seen else "warn",
             detail=f"Cloud Monitoring counts {counted:,} {what} in a day, the log has {'them' if seen else f'none: {without}'}",
-            do=None if seen else "Look for an exclusion: `gcloud logging sinks describe _Default`",
+            do=None if seen else f"Look at the sink's filter and exclusions: `gcloud logging sinks describe {sink}`",
         )
-    yield retention(endpoint.name, trial)
+    if endpoint.logs is None:
+        yield retention(endpoint.name, trial)
 
 
 def retention(endpoint: str, trial: Trial) -> Finding:

@@ -1,4 +1,4 @@
-"""Lambda logs on disk: JSON of `aws logs filter-log-events`, subscription envelopes, and text copied or tailed."""
+"""Lambda logs on disk: JSON of `aws logs filter-log-events`, subscription envelopes, export tasks, and text copied or tailed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import base64
 import binascii
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 
+from collectors.export import export_task
 from collectors.export.json_items import json_items
 from collectors.files import Line, Source, split_lines, text_of
 from trial.errors import Malformed
@@ -21,6 +22,7 @@ SOURCE = "export"
 # CloudWatch sends records of at most 1 MB, ten or twenty times that unpacked.
 _UNPACKED_MAX = 64 << 20
 _UNPACKED_RATIO = 200
+_PACKED_MAX = 2 << 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STREAM = r"\d{4}/\d\d/\d\d/[^\s\[\]]*\[[^\]\s]+\]\S*"
 _TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
@@ -29,21 +31,34 @@ _PREFIX = re.compile(rf"(?:(?P<stream>{_STREAM})[ \t]+)?(?:(?P<time>{_TIME})(?:[
 # These lines begin with a time that is their own text, not the copy's.
 _OWN_TIME = re.compile(r"(?:[0-9a-f]{8}-[0-9a-f-]{27}\s)")
 _WAITING_MAX = 10_000
+# Gzip in base64 begins so, whatever is in it.
+_PACKED = "H4sI"
 
 
-def events(source: Source) -> Iterator[RawEvent]:
+def events(source: Source, *, group: str | None = None) -> Iterator[RawEvent]:
     """
     Every event of one file, in the file's order.
+
+    Args:
+        group: leave out what an envelope says is of another log group; several may share one delivery stream.
 
     Raises:
         Malformed: not text and not JSON of CloudWatch Logs, half-written, or text whose lines carry no time.
     """
+    if export_task.is_marker(source.name):
+        return
+    exported = export_task.stream_of(source.name)
+    if exported is not None:
+        yield from export_task.events(source, exported)
+        return
     with source.open() as stream:
         head = stream.peek(1 << 16)[: 1 << 16]  # type: ignore[attr-defined]
         if head[:4] == b"PAR1":
             raise Malformed("is a Parquet file", where=source.name, do='Set format = "invocations"')
-        if _is_json(head):
-            yield from _from_json(stream, source)
+        if head.startswith(_PACKED.encode()):
+            yield from _from_json((text_of(line) for line in split_lines(stream, where=source.name, limit=_PACKED_MAX)), source, group)
+        elif _is_json(head):
+            yield from _from_json(json_items(stream, where=source.name), source, group)
         elif b"\x00" in head:
             raise Malformed("is neither text nor JSON", where=source.name, do="Export with `aws logs filter-log-events`")
         else:
@@ -71,25 +86,47 @@ def _is_envelope(item: Mapping[str, Any]) -> bool:
         or isinstance(item.get("events"), list)
         or isinstance(item.get("results"), list)
         or "awslogs" in item
+        or _packed(item) is not None
+        or _records(item) is not None
         or "@message" in item
         or ("message" in item and isinstance(item.get("timestamp"), int) and not isinstance(item["timestamp"], bool))
     )
 
 
-def _from_json(stream: Any, source: Source) -> Iterator[RawEvent]:
+def _from_json(items: Iterable[Any], source: Source, group: str | None) -> Iterator[RawEvent]:
     number = 0
-    for item in json_items(stream, where=source.name):
-        for event, log_stream in _unpacked(item, source.name):
-            number += 1
-            yield _event(event, log_stream, number, source.name)
+    for item in items:
+        for record in _records(item) or [item]:
+            for event, log_stream in _unpacked(record, source.name, group):
+                number += 1
+                yield _event(event, log_stream, number, source.name)
 
 
-def _unpacked(item: Any, where: str) -> Iterator[tuple[Any, str | None]]:
-    """(event, stream of its envelope) out of whatever envelope it lies in."""
+def _records(item: Any) -> list[Any] | None:
+    """The records of a batch, as Firehose hands it to a Lambda function and Kinesis to a reader."""
+    if not isinstance(item, Mapping):
+        return None
+    found = item.get("records", item.get("Records"))
+    return found if isinstance(found, list) and all(_packed(record) is not None for record in found) else None
+
+
+def _packed(item: Any) -> str | None:
+    """The gzip in base64 that is a record's, or in it."""
     if isinstance(item, Mapping):
-        if isinstance(item.get("awslogs"), Mapping):
-            item = _subscription(item["awslogs"].get("data"), where)
-        if item.get("messageType") == "CONTROL_MESSAGE":
+        inner = next((item[key] for key in ("awslogs", "kinesis") if isinstance(item.get(key), Mapping)), item)
+        item = next((inner[key] for key in ("data", "Data", "rawData") if key in inner), None)
+    return item if isinstance(item, str) and item.startswith(_PACKED) else None
+
+
+def _unpacked(item: Any, where: str, group: str | None) -> Iterator[tuple[Any, str | None]]:
+    """(event, stream of its envelope) out of whatever envelope it lies in."""
+    packed = _packed(item)
+    if packed is not None:
+        item = _subscription(packed, where)
+    elif isinstance(item, Mapping) and isinstance(item.get("awslogs"), Mapping):
+        item = _subscription(item["awslogs"].get("data"), where)
+    if isinstance(item, Mapping):
+        if item.get("messageType") == "CONTROL_MESSAGE" or (group is not None and item.get("logGroup", group) != group):
             return
         for key in ("logEvents", "events", "results"):
             if isinstance(item.get(key), list):
