@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -22,6 +22,8 @@ from trial.errors import ConfigError, StoreError
 
 # What a draft may meet on this machine's disk; any other OSError inside a scratch folder is somebody else's.
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+# Manifests and journals are replaced once in a while; more than two versions during one read are rare.
+_READS = 20
 # Drafts of a process that was killed: nothing that still runs is as old.
 _FORGOTTEN_S = 24 * 3600
 
@@ -72,8 +74,24 @@ class Files:
         return {i.path[len(self.root) + 1 :]: i.mtime for i in infos if i.type == pafs.FileType.File}
 
     def read(self, name: str) -> bytes:
-        with _mapped(name), self.fs.open_input_stream(self.path(name), compression=None) as stream:
-            return stream.read()
+        """
+        The whole of one version of a file, also while others replace it.
+
+        Raises:
+            StoreError: it is replaced all the time, or cannot be read.
+        """
+        with _mapped(name):
+            for _ in range(_READS):
+                with self.fs.open_input_stream(self.path(name), compression=None) as stream:
+                    before, data = stream.metadata(), stream.read()
+                # Object stores answer in pieces, each from the version that is there at that moment.
+                if self.local or before == self._metadata(name):
+                    return data
+        raise StoreError("it is replaced faster than it can be read", where=name, do="Run again when the other collection has ended")
+
+    def _metadata(self, name: str) -> Any:
+        with self.fs.open_input_stream(self.path(name), compression=None) as stream:
+            return stream.metadata()
 
     def open(self, name: str) -> pa.NativeFile:
         with _mapped(name):

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime
 
-import pyarrow.fs as pafs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -154,20 +153,6 @@ for n in range(int(days)):
     with store.day_writer(endpoint, day) as writer:
         writer.commit(DaySummary(endpoint=endpoint, platform="runpod", days=(day,), requests=n))
 """
-
-
-@pytest.fixture
-def bucket(monkeypatch):
-    """An empty bucket on a local S3."""
-    server = pytest.importorskip("moto.server", reason="the sandbox extra is not installed").ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
-    fs = pafs.S3FileSystem(access_key="k", secret_key="s", endpoint_override=f"{host}:{port}", scheme="http", allow_bucket_creation=True)
-    fs.create_dir("chained")
-    yield f"s3://chained/trial?endpoint_override={host}:{port}&scheme=http"
-    server.stop()
 
 
 def at_once(url, *, days):
