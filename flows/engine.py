@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from queue import SimpleQueue
 from typing import Any
+from urllib.parse import urlsplit
 
 from flows import progress
 from flows.collecting import Pulled
@@ -67,7 +68,20 @@ def _dask(where: str) -> Iterator[Any]:
         except OSError as exc:
             do = 'Start it with `dask scheduler`, or set engine.dask to "local"'
             raise ConfigError(f"no scheduler answers at {where}", where="`engine.dask`", do=do) from exc
-        yield made
+        with _one_prefect_server(where):
+            yield made
+
+
+def _one_prefect_server(where: str) -> contextlib.AbstractContextManager[Any]:
+    """Workers on this machine report to the server that the flow started for itself; each would start another one otherwise."""
+    from prefect.server.api.server import SubprocessASGIServer
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    started = SubprocessASGIServer()
+    here = where == "local" or urlsplit(where).hostname in ("127.0.0.1", "localhost")
+    if PREFECT_API_URL.value() or not here or not started.running:
+        return contextlib.nullcontext()
+    return temporary_settings({PREFECT_API_URL: started.api_url})
 
 
 def collect(trial: Trial, plans: Mapping[str, list[tuple[date, ...]]], *, at: datetime, pull: Any, compute: Any) -> list[str]:
