@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,6 +19,10 @@ RUNPOD = "https://api.runpod.io"
 REPLICATE = "https://api.replicate.com"
 # FilterLogEvents takes a few tenths of a second: so many at once use up the quota of five a second, and more would only wait.
 LAMBDA_SLICES = 4
+
+# One limiter for all that this process reads from one quota: pulls of several endpoints run side by side.
+_paces: dict[Hashable, Any] = {}
+_paces_lock = threading.Lock()
 
 
 def now() -> datetime:
@@ -68,12 +73,47 @@ def _aws(endpoint: Any, service: str, stack: contextlib.ExitStack) -> Any:
     return client
 
 
+def _quota(endpoint: Any) -> Hashable:
+    """Whose quota a call of this endpoint counts against; a profile stands for its account."""
+    if endpoint.platform in ("aws-lambda", "sagemaker"):
+        return ("aws", endpoint.profile, endpoint.region, endpoint.api_endpoint)
+    if endpoint.platform in ("cloud-run", "vertex-ai"):
+        return ("google", endpoint.project, endpoint.api_endpoint)
+    return None
+
+
+def _shared(what: str, endpoint: Any, trial: Trial, make: Callable[[int], Any]) -> Any:
+    """
+    The process's one limiter of `what`.
+
+    Args:
+        make: makes it for one n-th of the quota. On Dask each worker process has its own, and an endpoint is pulled by one of
+            them at a time: with as many parts as endpoints share the quota, all together keep to it.
+    """
+    quota = _quota(endpoint)
+    parts = sum(_quota(other) == quota for other in trial.endpoints) if trial.engine.dask is not None else 1
+    with _paces_lock:
+        key = (what, quota, parts)
+        if key not in _paces:
+            _paces[key] = make(parts)
+        return _paces[key]
+
+
+def _aws_pace(endpoint: Any, trial: Trial) -> Any:
+    from collectors.aws_lambda.fetch import CALLS_PER_SECOND
+    from collectors.pace import Pace
+
+    return _shared("FilterLogEvents", endpoint, trial, lambda parts: Pace(per_second=CALLS_PER_SECOND / parts))
+
+
 def _aws_lambda(endpoint: Any, trial: Trial, now: datetime, stack: contextlib.ExitStack) -> Any:
     from collectors.aws_lambda.fetch import Clients
 
+    logs, metrics = _aws(endpoint, "logs", stack), _aws(endpoint, "cloudwatch", stack)
     return Clients(
-        logs=_aws(endpoint, "logs", stack),
-        metrics=_aws(endpoint, "cloudwatch", stack),
+        logs=logs,
+        metrics=metrics,
+        pace=_aws_pace(endpoint, trial),
         slices=LAMBDA_SLICES,
         objects=_objects(trial, partial(_s3_of_profile, endpoint) if endpoint.profile else None),
     )
@@ -107,13 +147,13 @@ def _s3_of_profile(endpoint: Any, url: str) -> tuple[Any, str]:
 def _sagemaker(endpoint: Any, trial: Trial, now: datetime, stack: contextlib.ExitStack) -> Any:
     from collectors.sagemaker.fetch import Clients
 
-    return Clients(logs=_aws(endpoint, "logs", stack), metrics=_aws(endpoint, "cloudwatch", stack))
+    return Clients(logs=_aws(endpoint, "logs", stack), metrics=_aws(endpoint, "cloudwatch", stack), pace=_aws_pace(endpoint, trial))
 
 
 def _google(endpoint: Any, trial: Trial, now: datetime, stack: contextlib.ExitStack) -> Any:
     from google.auth.exceptions import GoogleAuthError
 
-    from collectors.google_api import connect
+    from collectors.google_api import LOGGING_CALLS, MONITORING_CALLS, Pace, connect
 
     try:
         made = connect(endpoint.api_endpoint)
@@ -125,7 +165,12 @@ def _google(endpoint: Any, trial: Trial, now: datetime, stack: contextlib.ExitSt
         ) from exc
     stack.callback(made.logging.transport.close)
     stack.callback(made.monitoring.transport.close)
-    return replace(made, objects=_objects(trial))
+    return replace(
+        made,
+        logging_pace=_shared("entries.list", endpoint, trial, lambda parts: Pace(calls=max(1, LOGGING_CALLS // parts))),
+        monitoring_pace=_shared("timeSeries.list", endpoint, trial, lambda parts: Pace(calls=max(1, MONITORING_CALLS // parts))),
+        objects=_objects(trial),
+    )
 
 
 def _http(base_url: str, key: str, stack: contextlib.ExitStack) -> Any:

@@ -1,14 +1,26 @@
 """Clients are made in one place: with the key the configuration names, at the address it names, and closed afterwards."""
 
-from datetime import UTC, datetime
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from collectors.aws_lambda.fetch import CALLS_PER_SECOND
+from collectors.google_api import LOGGING_CALLS
+from collectors.registry import collector
 from flows import policies, wiring
+from sandbox.clock import Clock
+from sandbox.cloudwatch import CloudWatch, serve_cloudwatch
+from sandbox.cloudwatch_logs import CloudWatchLogs, LogGroup
+from sandbox.cloudwatch_metrics import CloudWatchMetrics
+from sandbox.faults import NO_FAULTS, Dice
 from trial import config
+from trial.calendar import Window
 from trial.errors import ConfigError, Denied
+from trial.meter import Meter
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 TOML = """
@@ -95,3 +107,116 @@ def test_policies_grant_reading_only():
         assert word not in text
     assert "arn:aws:logs:eu-west-1:*:log-group:/aws/lambda/f" in text
     assert set(policies.AWS_ACTIONS) | set(policies.GCP_ROLES) | set(policies.KEYS) == set(wiring._MAKE) - {"export"}
+
+
+FUNCTIONS = """
+[[endpoints]]
+name = "{name}"
+platform = "aws-lambda"
+function = "{function}"
+region = "{region}"
+api_endpoint = "{address}"
+{more}
+"""
+TRIAL = """
+[trial]
+name = "t"
+start = 2026-11-02
+"""
+
+
+def functions(address, *, more="", names=("a", "b", "c"), regions=("r", "r", "r")):
+    tables = (
+        FUNCTIONS.format(name=n, function=n, region=r, address=address, more="profile = 'p'" if n == "profiled" else "")
+        for n, r in zip(names, regions, strict=True)
+    )
+    return config.parse(TRIAL + more + "".join(tables), path=Path("/somewhere/trial.toml"))
+
+
+@pytest.fixture
+def aws_keys(monkeypatch, tmp_path):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    (tmp_path / "aws").write_text("[profile p]\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws"))
+
+
+def pace(trial, name):
+    with wiring.clients(trial.endpoint(name), trial, now=NOW) as clients:
+        return clients.pace
+
+
+@pytest.mark.usefixtures("aws_keys")
+def test_one_limiter_per_account_and_region():
+    trial = functions("http://127.0.0.1:9", names=("a", "b", "c", "profiled"), regions=("r", "r", "elsewhere", "r"))
+    a, b, c, profiled = (pace(trial, e.name) for e in trial.endpoints)
+    assert a is b
+    assert len({id(p) for p in (a, c, profiled)}) == 3
+
+
+@pytest.mark.usefixtures("aws_keys")
+def test_one_limiter_whoever_comes_first():
+    trial = functions("http://127.0.0.1:10")
+    together = threading.Barrier(3)
+
+    def opened(name):
+        together.wait(5)
+        return pace(trial, name)
+
+    with ThreadPoolExecutor(3) as pool:
+        assert len({id(p) for p in pool.map(opened, "abc")}) == 1
+
+
+def test_one_limiter_per_google_project():
+    tables = "".join(
+        f"""
+[[endpoints]]
+name = "{service}"
+platform = "cloud-run"
+project = "{project}"
+service = "{service}"
+region = "r"
+api_endpoint = "127.0.0.1:9"
+"""
+        for project, service in (("p", "a"), ("p", "b"), ("other", "c"))
+    )
+    for engine, share in (("", 1), ("[engine]\ndask = 'local'\n", 2)):
+        trial = config.parse(TRIAL + engine + tables, path=Path("/somewhere/trial.toml"))
+        paces = []
+        for endpoint in trial.endpoints:
+            with wiring.clients(endpoint, trial, now=NOW) as clients:
+                paces.append((clients.logging_pace, clients.monitoring_pace))
+        assert paces[0] == paces[1]
+        assert not set(paces[0]) & set(paces[2])
+        assert paces[0][0].calls == LOGGING_CALLS // share
+        assert paces[2][0].calls == LOGGING_CALLS
+
+
+@pytest.mark.usefixtures("aws_keys")
+@pytest.mark.parametrize(("engine", "share"), [("", 1), ("[engine]\ndask = 'local'\n", 3)])
+def test_the_endpoints_of_an_account_keep_to_its_quota_together(engine, share):
+    """Three pulls of three slices each on threads; on Dask each worker process, here this one alone, takes its part of the quota."""
+    came: list[float] = []
+
+    class Noting(CloudWatch):
+        def __call__(self, request):
+            came.append(time.monotonic())
+            return super().__call__(request)
+
+    clock = Clock(NOW)
+    groups = [LogGroup(name=f"/aws/lambda/{n}", events=[], created_us=0) for n in "abc"]
+    logs = CloudWatchLogs(groups, clock=clock, dice=Dice(NO_FAULTS))
+    with serve_cloudwatch(Noting(logs=logs, metrics=CloudWatchMetrics([], clock=clock), dice=Dice(NO_FAULTS))) as address:
+        trial = functions(address, more=engine)
+
+        def pull(name):
+            endpoint = trial.endpoint(name)
+            with wiring.clients(endpoint, trial, now=NOW) as clients:
+                list(collector("aws-lambda").fetch(clients, endpoint, Window(start=NOW - timedelta(days=1), end=NOW), meter=Meter()))
+
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(pull, "abc" if share == 1 else "a"))
+    calls = wiring.LAMBDA_SLICES * (3 if share == 1 else 1)
+    assert len(came) == calls
+    # Spaced by the pace, give or take what a busy machine holds a call up.
+    assert max(came) - min(came) > (calls - 1) * share / CALLS_PER_SECOND - 0.3
