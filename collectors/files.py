@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import zstandard
 
+from trial import s3_actions
 from trial.errors import Denied, Malformed, NotFound, SourceError, Unreachable
 
 MAX_LINE_BYTES = 1 << 20
@@ -27,13 +28,6 @@ _CHUNK = 1 << 16
 _ZSTD_LEAST, _ZSTD_MOST = 256, 2048
 _DAMAGE = (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError)
 _GLOB = re.compile(r"[*?\[]")
-_OPERATION = re.compile(r"during (\w+) operation")
-_S3_ACTIONS = {
-    "ListObjectsV2": "s3:ListBucket",
-    "HeadBucket": "s3:ListBucket",
-    "HeadObject": "s3:GetObject",
-    "GetObject": "s3:GetObject",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,8 +321,7 @@ def file_error(exc: Exception, where: str) -> Denied | NotFound | Unreachable:
     if isinstance(exc, PermissionError) or re.search(
         r"ACCESS_DENIED|HTTP 403|Forbidden|PERMISSION_DENIED|credentials", text, re.IGNORECASE
     ):
-        operation = _OPERATION.search(text)
-        grant = _S3_ACTIONS.get(operation[1], "read and list") if operation else "read and list"
+        grant = s3_actions.missing(text) or "read and list"
         return Denied("not permitted to read it", where=where, do=f"Grant {grant} on it to the credentials in use")
     if isinstance(exc, (FileNotFoundError, IsADirectoryError, ValueError)) or re.search(r"NO_SUCH|NOT_FOUND|HTTP 404", text):
         return NotFound(f"cannot be opened: {text[:200]}", where=where, do="Check the path in trial.toml")

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from trial import s3_actions
 from trial.errors import ConfigError, StoreError
 
 # What a draft may meet on this machine's disk; any other OSError inside a scratch folder is somebody else's.
@@ -175,4 +176,7 @@ def _mapped(name: str) -> Iterator[None]:
     except PermissionError as exc:
         raise StoreError("permission denied", where=name, do="Grant write access to the store, or name another in [store] url") from exc
     except (OSError, pa.ArrowException) as exc:
+        refused = s3_actions.missing(str(exc))
+        if refused is not None:
+            raise StoreError("permission denied", where=name, do=f"Grant {refused} on the store's bucket") from exc
         raise StoreError(f"{exc.strerror if getattr(exc, 'strerror', None) else exc}", where=name, do="Nothing stored was changed") from exc

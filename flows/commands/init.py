@@ -308,7 +308,7 @@ def _grant(endpoint: Any) -> str:
     match endpoint.platform:
         case "aws-lambda":
             group = endpoint.log_group or f"/aws/lambda/{endpoint.function}"
-            return policies.aws_policy(platform="aws-lambda", region=endpoint.region, log_group=group)
+            return policies.aws_policy(platform="aws-lambda", region=endpoint.region, log_group=group, logs=endpoint.logs)
         case "sagemaker":
             group = f"/aws/sagemaker/Endpoints/{endpoint.endpoint_name}"
             return policies.aws_policy(platform="sagemaker", region=endpoint.region, log_group=group)
