@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -35,10 +35,12 @@ _PARTS = (
 )
 
 Connect = Callable[[str], tuple[Any, str]]  # a URL to a pyarrow filesystem and the path in it
-Touching = Callable[[str, Window], list[Source]]  # `touching` with its folder and filesystem settled
+Touching = Callable[..., list[Source]]  # `touching` with its folder and filesystem settled
 
 
-def touching(address: str, window: Window, *, folder: Path, connect: Connect | None = None) -> list[Source]:
+def touching(
+    address: str, window: Window, *, folder: Path, connect: Connect | None = None, below: Callable[[str], Iterable[str]] | None = None
+) -> list[Source]:
     """
     Objects under `address` that may hold events of the window, in order of name.
 
@@ -48,6 +50,7 @@ def touching(address: str, window: Window, *, folder: Path, connect: Connect | N
     Args:
         address: s3://bucket/prefix, gs://bucket/prefix, or a folder relative to `folder`.
         connect: as pyarrow.fs.FileSystem.from_uri, its default.
+        below: gives for a day, as 2026/11/02, the folders that hold all of it; only where all of these are empty is the rest looked at.
 
     Raises:
         NotFound: there is nothing under `address` at all. Denied, Unreachable: as the storage says.
@@ -60,7 +63,9 @@ def touching(address: str, window: Window, *, folder: Path, connect: Connect | N
         else:
             filesystem, base = fs.LocalFileSystem(), str((folder / Path(address).expanduser()).resolve())
         base = base.rstrip("/")
-        infos = list(_walk(filesystem, base, partial(may_touch, window=window)))
+        wanted = partial(may_touch, window=window)
+        infos = [] if below is None else [i for day in _days(window) for part in below(day) for i in _walk(filesystem, base, part, wanted)]
+        infos = infos or list(_walk(filesystem, base, "", wanted))
     except (OSError, ValueError) as exc:
         raise file_error(exc, address) from exc
     if not infos:
@@ -129,15 +134,24 @@ def _span(numbers: list[int]) -> tuple[datetime, datetime] | None:
     return begin, begin + (timedelta(days=1) if len(numbers) == 3 else timedelta(hours=1))
 
 
-def _walk(filesystem: Any, base: str, wanted: Callable[[str], bool]) -> Iterator[Any]:
-    """Wanted objects, in the order they are found; None for each thing that is there and not wanted."""
+def _days(window: Window) -> Iterator[str]:
+    day = (window.start - EARLY).astimezone(UTC).date()
+    while day <= (window.end + LATE).astimezone(UTC).date():
+        yield f"{day:%Y/%m/%d}"
+        day += timedelta(days=1)
+
+
+def _walk(filesystem: Any, base: str, part: str, wanted: Callable[[str], bool]) -> Iterator[Any]:
+    """Wanted objects below `part` of `base`, in the order they are found; None for each thing that is there and not wanted."""
     from pyarrow import fs
 
-    waiting = [base]
+    waiting = [f"{base}/{part}".rstrip("/")]
+    # Arrow sees no folders in Google's buckets, only names.
+    whole = getattr(filesystem, "type_name", "") == "gcs"
     while waiting:
         here = waiting.pop()
-        infos = filesystem.get_file_info(fs.FileSelector(here, allow_not_found=True))
-        folders = [info.path for info in infos if info.type == fs.FileType.Directory]
+        infos = filesystem.get_file_info(fs.FileSelector(here, allow_not_found=True, recursive=whole))
+        folders = [info.path for info in infos if info.type == fs.FileType.Directory and not whole]
         kept = [path for path in folders if wanted(path[len(base) + 1 :])]
         if len(kept) > FOLDERS:
             infos, kept = filesystem.get_file_info(fs.FileSelector(here, recursive=True)), []

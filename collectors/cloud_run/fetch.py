@@ -55,7 +55,7 @@ def _sunk(clients: Clients, endpoint: CloudRunEndpoint, window: Window, logs: tu
 
     assert clients.objects is not None and endpoint.logs is not None, "`logs` needs something to list it with"
     names = {unquote(f"run.googleapis.com/{name}") for name in logs}
-    sources = clients.objects(endpoint.logs, window)
+    sources = clients.objects(endpoint.logs, window, below=lambda day: [f"{name}/{day}" for name in sorted(names)])
     for event in dated_objects.events(sources, window, read=cloud_run_events, source=SOURCE, meter=meter):
         if _is_of(event.payload, endpoint, names):
             yield event

@@ -89,6 +89,7 @@ def _is_envelope(item: Mapping[str, Any]) -> bool:
         or _packed(item) is not None
         or _records(item) is not None
         or "@message" in item
+        or "logName" in item
         or ("message" in item and isinstance(item.get("timestamp"), int) and not isinstance(item["timestamp"], bool))
     )
 

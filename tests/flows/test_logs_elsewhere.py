@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 from collections import defaultdict
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pyarrow.fs as pafs
@@ -19,6 +20,7 @@ from sandbox.plans import default_plans
 from sandbox.serving import log_group
 from sandbox.world import build_world
 from trial import config
+from trial.errors import SourceError
 from trial.store import Store
 
 GROUP = log_group(frozenset())
@@ -43,15 +45,6 @@ def served(world, tmp_path_factory):
         text = world.trial_toml(addresses, folder)
         (folder / "trial.toml").write_text(text)
         yield text, collect(folder, world)
-
-
-@pytest.fixture(scope="module")
-def s3():
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"{host}:{port}"
-    server.stop()
 
 
 def collect(folder, world, *, only=None):
@@ -117,8 +110,6 @@ def firehose(endpoint, wrap):
 
 
 def one(event):
-    from dataclasses import replace
-
     return replace(event, copies=1)
 
 
@@ -155,13 +146,13 @@ def export_task(endpoint):
     return objects
 
 
-def put(address, prefix, objects):
-    bucket = pafs.S3FileSystem(endpoint_override=address, scheme="http", access_key="k", secret_key="s", allow_bucket_creation=True)
-    bucket.create_dir("acme-logs")
+def put(url, prefix, objects):
+    """Objects below a store's URL; the address of their folder."""
+    bucket, root = pafs.FileSystem.from_uri(url)
     for key, body in objects.items():
-        with bucket.open_output_stream(f"acme-logs/{prefix}/{key}") as out:
+        with bucket.open_output_stream(f"{root}/{prefix}/{key}") as out:
             out.write(body)
-    return f"s3://acme-logs/{prefix}?endpoint_override={address}&scheme=http"
+    return url.replace("/t?", f"/t/{prefix}?")
 
 
 def same_requests(found, expected, name):
@@ -177,10 +168,15 @@ def same_requests(found, expected, name):
 
 def test_firehose_objects_on_s3(world, served, s3, tmp_path):
     name = "summariser-lambda"
-    logs = put(s3, "hose", firehose(world.endpoints[name], end_to_end))
+    objects = firehose(world.endpoints[name], end_to_end)
+    old = {f"2026/{month:02d}/{day:02d}/10/summ.gz": gzip.compress(b"{}") for month in range(1, 11) for day in range(1, 29)}
+    logs = put(s3.url, "hose", {**objects, **old})
+    s3.calls.clear()
     found = elsewhere(served, tmp_path / "t", world, name, logs)
     same_requests(found, served[1], name)
     assert [m.summary.ledger_totals() for m in found.manifests(name)] == [m.summary.ledger_totals() for m in served[1].manifests(name)]
+    # One list for the prefix, the year, each of the days (and the one before) and each hour of them: none for another month.
+    assert s3.calls["LIST"] <= 4 + 5 + len(objects)
 
 
 @pytest.mark.parametrize("wrap", WRAPS)
@@ -196,12 +192,12 @@ def test_every_envelope_holds_the_same_events(wrap, world, served, tmp_path):
 def test_export_task_objects_on_s3(world, served, s3, tmp_path):
     name = "summariser-lambda"
     objects = export_task(world.endpoints[name])
-    logs = put(s3, "tasks", objects)
+    logs = put(s3.url, "tasks", objects)
     found = elsewhere(served, tmp_path / "t", world, name, logs)
     same_requests(found, served[1], name)
     before = [m.summary for m in found.manifests(name)]
     # A second task that exports the same again adds nothing.
-    put(s3, "tasks", {key.replace("6f3b1a20", "7a"): body for key, body in objects.items()})
+    put(s3.url, "tasks", {key.replace("6f3b1a20", "7a"): body for key, body in objects.items()})
     again = elsewhere(served, tmp_path / "t", world, name, logs)
     assert [(s.requests, s.cold_hits) for s in before] == [(m.summary.requests, m.summary.cold_hits) for m in again.manifests(name)]
     same_requests(again, served[1], name)
@@ -228,3 +224,32 @@ def test_a_sinks_files(world, served, tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)
     same_requests(elsewhere(served, tmp_path / "t", world, name, "sink"), served[1], name)
+
+
+def test_a_sinks_objects_on_google_cloud_storage(world, served, gs, tmp_path):
+    name = "summariser-run"
+    logs = put(gs, "sink", sink(world.endpoints[name]))
+    same_requests(elsewhere(served, tmp_path / "t", world, name, logs), served[1], name)
+
+
+@pytest.mark.parametrize(
+    ("objects", "says"),
+    [
+        ({}, "nothing lies under it. Check `logs` in trial.toml"),
+        ({"2026/11/02/10/a.gz": gzip.compress(b'{"logName": "x"}')}, "item 1 is no event of CloudWatch Logs, but of Cloud Logging"),
+        ({"2026/11/02/10/a.gz": gzip.compress(b'{"messageType": "DATA_MES')}, "ends in the middle of a JSON value"),
+        ({"2026/11/02/10/a.gz": gzip.compress(b"x" * 90)[:-9]}, "compressed data is damaged or ends early"),
+        ({"2026/11/02/10/a.gz": b"H4sIAAAA"}, "a subscription record is not gzip in base64"),
+        ({"2026/11/02/10/a.gz": gzip.compress(b"START RequestId: a Version: 1\n")}, "no line carries a time"),
+        ({"6f3b/2026-11-02-[$LATEST]aa/000000.gz": gzip.compress(b"no time\n")}, "its first line carries no time"),
+    ],
+)
+def test_objects_that_will_not_do_are_one_line(objects, says, world, served, tmp_path):
+    for key, body in objects.items():
+        path = tmp_path / "t" / "hose" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+    with pytest.raises(SourceError) as caught:
+        elsewhere(served, tmp_path / "t", world, "summariser-lambda", "hose")
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+    assert not list((tmp_path / "t" / "store").glob("raw/**/*.zst"))
