@@ -17,6 +17,7 @@ from flows import day as days
 from flows import progress, pull, wiring
 from flows.due import due_days, runs
 from trial import pulls, raw
+from trial.calendar import Calendar
 from trial.config import Trial
 from trial.errors import ConfigError
 from trial.meter import Meter
@@ -120,14 +121,19 @@ def harvest_workers(trial: Trial, endpoint: Any, *, now: datetime) -> int:
         found = harvest(clients, endpoint, since=now - HARVEST_BACK, meter=meter)
         events = pull.kept(found, collector(endpoint.platform), endpoint, keep_raw=trial.store.keep_raw)
         new = sum(raw.merge(store.files, endpoint=endpoint.name, events=events, day_of=trial.calendar.day_of).values())
-    for since, until in harvest_gaps(store, endpoint.name)[-1:]:
+    for since, until in harvest_gaps(store, endpoint.name, calendar=trial.calendar)[-1:]:
         if until == now:
             log.warning("%s: %s", endpoint.name, lost_logs(since, until))
     return new
 
 
-def lost_logs(since: datetime, until: datetime) -> str:
+def lost_logs(since: datetime, until: datetime | None) -> str:
     """What nobody can read any more after a harvest_gaps gap."""
+    if until is None:
+        return (
+            f"no harvest since {since:%Y-%m-%d %H:%M} UTC: the logs of RunPod workers that ended since then are lost for ever, but for "
+            "lines that were shipped. Is `fortnight serve` running?"
+        )
     return (
         f"no harvest from {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC: the logs of RunPod workers that ended in between are "
         "lost for ever, but for lines that were shipped"
@@ -144,16 +150,25 @@ def _last_pulled(store: Store, endpoint: str) -> dict[date, datetime]:
     return found
 
 
-def harvest_gaps(store: Store, endpoint: str) -> list[tuple[datetime, datetime]]:
+def harvest_gaps(store: Store, endpoint: str, *, calendar: Calendar, now: datetime | None = None) -> list[tuple[datetime, datetime | None]]:
     """
     Between which harvests of RunPod's workers more time went by than a harvest reads back: what ended in between took its
-    logs with it, and no source has them any more.
+    logs with it, and no source has them any more. From the trial's start on to its end; nothing where there never was a harvest.
+
+    Args:
+        now: also look at the time since the last harvest; its end is None while the trial runs.
 
     Raises:
         StoreError: the notes of what was pulled are damaged.
     """
-    at = [p.at for p in pulls.read(store.files, endpoint=endpoint) if p.what == "harvest" and not p.failed]
-    return [(a, b) for a, b in pairwise(at) if b - a > HARVEST_BACK]
+    first, last = calendar.window(calendar.start).start, calendar.window(calendar.all_days()[-1]).end
+    at: list[datetime] = [p.at for p in pulls.read(store.files, endpoint=endpoint) if p.what == "harvest" and not p.failed]
+    if not at:
+        return []
+    found: list[tuple[datetime, datetime | None]] = [(a, b) for a, b in pairwise([min(first, at[0]), *at]) if b - a > HARVEST_BACK]
+    if now is not None and min(now, last) - at[-1] > HARVEST_BACK:
+        found.append((at[-1], last if now > last else None))
+    return found
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 
-from flows import costs, results
+from flows import collecting, costs, results
 from trial.config import Trial
 from trial.results import EndpointResult
 from trial.store import Store
@@ -37,7 +37,7 @@ def tell(trial: Trial, store: Store, *, failures: list[str], now: datetime) -> l
     """Tells what is new since the last time, and remembers it beside the store."""
     told = _told(store)
     endpoints = tuple(_with_bill(trial, store, e, told) for e in results.verdicts(trial, store, now=now))
-    news = [*_verdict_news(endpoints), *_failure_news(failures, now, trial)]
+    news = [*_verdict_news(endpoints), *lost_news(trial, store), *_failure_news(failures, now, trial)]
     fresh = [item for item in news if item.key not in told]
     for item in fresh:
         _publish(trial, item)
@@ -82,6 +82,22 @@ def _verdict_news(endpoints: tuple[EndpointResult, ...]) -> list[News]:
                 )
             )
     return news
+
+
+def lost_news(trial: Trial, store: Store) -> list[News]:
+    """What no source has any more, a piece for each time without a harvest."""
+    return [
+        News(
+            key=f"{endpoint.name}/lost/{since.isoformat()}",
+            event="fortnight.logs-lost",
+            endpoint=endpoint.name,
+            title=f"{endpoint.name}: logs of RunPod workers are lost",
+            body=collecting.lost_logs(since, until),
+        )
+        for endpoint in trial.endpoints
+        if endpoint.platform == "runpod"
+        for since, until in collecting.harvest_gaps(store, endpoint.name, calendar=trial.calendar)
+    ]
 
 
 def _failure_news(failures: list[str], now: datetime, trial: Trial) -> list[News]:

@@ -14,6 +14,8 @@ HARVEST = "*/5 * * * *"  # RunPod stops an idle worker after seconds, and its lo
 def run(path: Path) -> None:
     # A server of one's own while this runs; PREFECT_API_URL names a shared one.
     os.environ["PREFECT_LOGGING_LEVEL"] = os.environ.get("FORTNIGHT_LOGGING_LEVEL", "INFO")
+    # What Fortnight says of a run, such as worker logs that are lost for ever, stands in the run's own log too.
+    os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "fortnight")
     trial = config.load(path)
     logging.getLogger("fortnight").info("serving the schedules of %s", trial.trial.name)
     from prefect import serve

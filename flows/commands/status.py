@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from flows import collecting
+from flows import collecting, wiring
 from trial import config
 from trial.config import Trial
 from trial.records import as_dict
@@ -27,8 +27,9 @@ def run(path: Path, *, endpoint: str | None, rejected: bool, as_json: bool) -> N
         _print(trial, store, names)
 
 
-def document(trial: Trial, store: Store, names: list[str]) -> dict[str, Any]:
-    """The JSON of `status --json`."""
+def document(trial: Trial, store: Store, names: list[str], *, now: datetime | None = None) -> dict[str, Any]:
+    """The JSON of `status --json`; in `harvest_gaps`, null is an end that has not come yet."""
+    now = now or wiring.now()
     endpoints = []
     for endpoint in trial.endpoints:
         if endpoint.name in names:
@@ -40,7 +41,10 @@ def document(trial: Trial, store: Store, names: list[str]) -> dict[str, Any]:
                     "platform": endpoint.platform,
                     "days": [_day(m.summary) for m in manifests],
                     "missing": [d.isoformat() for d in trial.calendar.all_days() if d not in collected],
-                    "harvest_gaps": [[a.isoformat(), b.isoformat()] for a, b in collecting.harvest_gaps(store, endpoint.name)],
+                    "harvest_gaps": [
+                        [a.isoformat(), b and b.isoformat()]
+                        for a, b in collecting.harvest_gaps(store, endpoint.name, calendar=trial.calendar, now=now)
+                    ],
                     "collecting": _collecting(trial, store, endpoint),
                 }
             )
@@ -100,7 +104,8 @@ def _print(trial: Trial, store: Store, names: list[str]) -> None:
         if entry["missing"]:
             console.print(f"not collected: {_span(entry['missing'])}", highlight=False)
         for since, until in entry["harvest_gaps"]:
-            console.print(collecting.lost_logs(datetime.fromisoformat(since), datetime.fromisoformat(until)), highlight=False)
+            lost = collecting.lost_logs(datetime.fromisoformat(since), datetime.fromisoformat(until) if until else None)
+            console.print(lost, highlight=False)
         console.print(f"collecting it took {_took(entry['collecting'])}\n", highlight=False)
 
 
