@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import orjson
+
+from collectors.files import Line, open_lines
+from collectors.google_monitoring import buckets_of
+from trial.calendar import Window
+from trial.errors import Malformed
+from trial.meter import Meter
 from trial.records import UsageBucket
 
 SOURCE = "triton-statistics"
@@ -33,9 +42,87 @@ class _Counters:
         )
 
 
-def triton_buckets(readings: Iterable[tuple[datetime, Mapping[str, Any]]], *, endpoint: str) -> Iterator[UsageBucket]:
+Reading = tuple[datetime, Mapping[str, Any]]
+
+
+def fetch_usage(endpoint: Any, window: Window, *, folder: Path, meter: Meter) -> Iterator[UsageBucket]:
     """
-    One bucket between each two readings of `GET /v2/models/stats` (all models added up).
+    The growth between the readings that `triton.stats` matches, of all servers together, by the hour; what grew between two
+    readings is counted where the later one lies. Hours without one are absent.
+
+    A line that breaks off at its file's end is still being written, and one in which Triton tells of an error is no reading:
+    both are passed over.
+
+    Raises:
+        NotFound: no file matches. Denied, Unreachable: as the storage says. Malformed: a line that is no reading, or several
+        models and none of them named.
+    """
+    settings = endpoint.triton
+    servers: dict[str, dict[datetime, Mapping[str, Any]]] = defaultdict(dict)
+    broken: Line | None = None
+    for line in open_lines(settings.stats, folder=folder):
+        meter.bytes += len(line.data) + 1
+        if broken is not None and broken.file == line.file:
+            raise _no_reading("no JSON object", broken)
+        broken = None
+        try:
+            found = _reading(orjson.loads(line.data), line)
+        except orjson.JSONDecodeError:
+            broken = line
+            continue
+        if found is not None:
+            servers[line.file].setdefault(*found)
+    hours = buckets_of(window)
+    step = (window.end - window.start) / len(hours)
+    grown: dict[int, list[UsageBucket]] = defaultdict(list)
+    for name, readings in sorted(servers.items()):
+        try:
+            for bucket in triton_buckets(sorted(readings.items()), endpoint=endpoint.name, model=settings.model):
+                number = -((window.start - bucket.end) // step) - 1
+                if 0 <= number < len(hours):
+                    grown[number].append(bucket)
+        except ValueError as exc:
+            raise Malformed(str(exc), where=name, do="Keep what `GET /v2/models/stats` answers, as it is") from exc
+    for number, parts in sorted(grown.items()):
+        gpu_ms = sum(b.gpu_ms or 0.0 for b in parts)
+        yield UsageBucket(
+            endpoint=endpoint.name,
+            source=SOURCE,
+            start=hours[number].start,
+            end=hours[number].end,
+            requests=sum(b.requests or 0 for b in parts),
+            errors=sum(b.errors or 0 for b in parts),
+            latency_ms_sum=sum(b.latency_ms_sum or 0.0 for b in parts),
+            gpu_ms=gpu_ms,
+            gpu_utilisation=min(1.0, gpu_ms / sum((b.end - b.start).total_seconds() * 1000 for b in parts)),
+        )
+
+
+def _reading(answer: Any, line: Line) -> Reading | None:
+    if not isinstance(answer, dict):
+        raise _no_reading("no JSON object", line)
+    if "error" in answer and "model_stats" not in answer:
+        return None
+    ts = answer.get("ts")
+    try:
+        at = datetime.fromtimestamp(ts, UTC) if isinstance(ts, int | float) else datetime.fromisoformat(str(ts))
+    except (ValueError, OverflowError, OSError) as exc:
+        raise _no_reading(f"no time of the reading as `ts`, got {ts!r}", line) from exc
+    if at.utcoffset() is None:
+        raise _no_reading(f"`ts` without a time zone: {ts!r}", line)
+    return at.astimezone(UTC), answer
+
+
+def _no_reading(what: str, line: Line) -> Malformed:
+    do = 'Write each reading as one line: {"ts": "2026-11-02T10:00:00Z", "model_stats": [...]}'
+    return Malformed(what, where=f"{line.file}, line {line.number}", do=do)
+
+
+def triton_buckets(readings: Iterable[Reading], *, endpoint: str, model: str | None = None) -> Iterator[UsageBucket]:
+    """
+    One bucket between each two readings of one server's `GET /v2/models/stats`.
+
+    Requests are those of `model`, since one request may pass through several; the time is that of all models.
 
     GPU time comes from batch_stats, which count a batch's compute time once; inference_stats count it once per request in
     the batch. After a restart the counters begin at zero: what ran between the last reading and the restart is lost, so that
@@ -43,9 +130,10 @@ def triton_buckets(readings: Iterable[tuple[datetime, Mapping[str, Any]]], *, en
 
     Args:
         readings: (when, answer), in order of time.
+        model: the one that callers ask for; not needed where the server holds no other.
 
     Raises:
-        ValueError: an answer that is no Triton statistics, or readings out of order.
+        ValueError: an answer that is no Triton statistics, readings out of order, or several models and none named.
     """
     previous: tuple[datetime, dict[tuple[str, str], _Counters]] | None = None
     for at, answer in readings:
@@ -54,19 +142,28 @@ def triton_buckets(readings: Iterable[tuple[datetime, Mapping[str, Any]]], *, en
             before_at, before = previous
             if at <= before_at:
                 raise ValueError(f"readings out of order: {at} after {before_at}")
-            growth = [now.since(before.get(key)) for key, now in sorted(counters.items())]
-            elapsed_ns = (at - before_at).total_seconds() * 1e9
+            growth = {key: now.since(before.get(key)) for key, now in sorted(counters.items())}
+            asked = _asked({name for name, _ in growth}, model)
+            served = [g for (name, _), g in growth.items() if name == asked]
+            busy_ms = sum(g.busy_ns for g in growth.values()) / 1e6
             yield UsageBucket(
                 endpoint=endpoint,
                 source=SOURCE,
                 start=before_at,
                 end=at,
-                requests=sum(g.success + g.fail for g in growth),
-                errors=sum(g.fail for g in growth),
-                latency_ms_sum=sum(g.success_ns for g in growth) / 1e6,
-                gpu_utilisation=min(1.0, sum(g.busy_ns for g in growth) / elapsed_ns),
+                requests=sum(g.success + g.fail for g in served),
+                errors=sum(g.fail for g in served),
+                latency_ms_sum=sum(g.success_ns for g in served) / 1e6,
+                gpu_ms=busy_ms,
+                gpu_utilisation=min(1.0, busy_ms / ((at - before_at).total_seconds() * 1e3)),
             )
         previous = (at, counters)
+
+
+def _asked(names: set[str], model: str | None) -> str | None:
+    if model is not None or len(names) < 2:
+        return model or next(iter(names), None)
+    raise ValueError(f"several models, {', '.join(sorted(names))}: name the one that callers ask for as triton.model")
 
 
 def _read(answer: Mapping[str, Any]) -> dict[tuple[str, str], _Counters]:

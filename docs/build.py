@@ -56,6 +56,7 @@ def configuration_page() -> str:
         lines.append(_section(f'[[endpoints]] with platform = "{platform}"', model, only=own))
     lines.append(_section("keep_warm = { ... }", config.KeepWarm))
     lines.append(_section("resources = { ... }", config.Resources))
+    lines.append(_section("triton = { ... }", config.Triton))
     return "".join(lines)
 
 
@@ -85,7 +86,7 @@ def _type(annotation: Any) -> str:
         return _type(annotation.__origin__)
     names = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "date": "date", "Decimal": "number"}
     name = getattr(annotation, "__name__", str(annotation))
-    return names.get(name, "table" if name in ("dict", "KeepWarm", "Resources") else name)
+    return names.get(name, "table" if name in ("dict", "KeepWarm", "Resources", "Triton") else name)
 
 
 PAGES = {"metrics.md": metrics_page, "configuration.md": configuration_page}

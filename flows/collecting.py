@@ -100,7 +100,7 @@ def pull_days(trial: Trial, endpoint: Any, span: tuple[date, ...], *, now: datet
             keep_raw=trial.store.keep_raw,
             on_events=lambda n: report.events(endpoint.name, n),
         )
-        usage = pull.usage(source, clients, endpoint, span, calendar, meter=meter)
+        usage = pull.usage(source, clients, endpoint, span, calendar, folder=trial.folder, meter=meter)
     return Pulled(days=span, usage=usage, new_events=new, meter=meter)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from collectors import triton
 from collectors.protocol import Collector
 from collectors.serving_lines import is_serving_line
 from flows import garbage
@@ -79,21 +82,38 @@ def _parse(collector: Collector, endpoint: Any, event: RawEvent) -> Any:
 
 
 def usage(
-    collector: Collector, clients: Any, endpoint: Any, days: Iterable[date], calendar: Calendar, *, meter: Meter
+    collector: Collector, clients: Any, endpoint: Any, days: Iterable[date], calendar: Calendar, *, folder: Path, meter: Meter
 ) -> dict[date, tuple[UsageBucket, ...] | None]:
     """
     The provider's own counts and bills, by day; None from the first day on that could not be read, which is said and stops
     nothing: without them completeness and reconciliation are unknown, and the logs still count.
+
+    Triton's statistics come beside them, and its count of requests where the provider has none.
+
+    Args:
+        folder: trial.toml's.
     """
     found: dict[date, tuple[UsageBucket, ...] | None] = dict.fromkeys(days)
     for day in found:
         try:
-            buckets = collector.fetch_usage(clients, endpoint, calendar.window(day), meter=meter)
-            found[day] = tuple(sorted(buckets, key=lambda b: (b.start, b.end, b.source)))
+            buckets = list(collector.fetch_usage(clients, endpoint, calendar.window(day), meter=meter))
         except SourceError as exc:
             log.warning("%s: the provider's own counts could not be read: %s", endpoint.name, exc)
             break
+        buckets += _triton(endpoint, calendar.window(day), counted=any(b.requests is not None for b in buckets), folder=folder, meter=meter)
+        found[day] = tuple(sorted(buckets, key=lambda b: (b.start, b.end, b.source)))
     return found
+
+
+def _triton(endpoint: Any, window: Window, *, counted: bool, folder: Path, meter: Meter) -> list[UsageBucket]:
+    if endpoint.triton is None:
+        return []
+    try:
+        buckets = list(triton.fetch_usage(endpoint, window, folder=folder, meter=meter))
+    except SourceError as exc:
+        log.warning("%s: Triton's statistics could not be read: %s", endpoint.name, exc)
+        return []
+    return [replace(bucket, requests=None) for bucket in buckets] if counted else buckets
 
 
 def _watched(events: Iterable[RawEvent], on_events: Callable[[int], None]) -> Iterator[RawEvent]:

@@ -157,6 +157,16 @@ class KeepWarm(Section):
         return value
 
 
+class Triton(Section):
+    """Readings of a Triton server's own statistics: its count of requests, and the time its GPUs computed."""
+
+    stats: Address = Field(
+        description="readings of `GET /v2/models/stats`, one a line with its time as `ts`, one file per server: "
+        "a file or glob, relative to trial.toml, or an s3:// or gs:// glob"
+    )
+    model: str | None = Field(None, description="the model that callers ask for, where the server holds several")
+
+
 class Resources(Section):
     """What one instance is given, where the price depends on it."""
 
@@ -188,6 +198,7 @@ class EndpointBase(Section):
     bill: Address | None = Field(
         None, description="billing export with FOCUS columns (CSV or Parquet) to reconcile with: a file or glob, relative to trial.toml"
     )
+    triton: Triton | None = Field(None, description="where readings of Triton's statistics are kept, if it serves the model")
     fields: dict[str, str] = Field(default_factory=dict, description="handler line field -> dotted path in your own JSON log lines")
     api_endpoint: Address | None = Field(None, description="another address than the vendor's: the sandbox, or a proxy")
 

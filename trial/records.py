@@ -167,6 +167,7 @@ class UsageBucket:
     latency_ms_sum: float | None = None
     latency_ms: dict[str, float] = field(default_factory=dict)  # by percentile: "p50", "p95", ...
     gpu_utilisation: float | None = None  # 0 to 1
+    gpu_ms: float | None = None  # computed on a GPU, as the server itself counts
     instances: float | None = None  # mean alive in the bucket
     starts: int | None = None  # instances started in the bucket, for whatever reason
     final: bool = True  # False while the provider still fills the bucket

@@ -275,6 +275,7 @@ def _usage_to_json(bucket: UsageBucket) -> dict[str, Any]:
         "latency_ms_sum": bucket.latency_ms_sum,
         "latency_ms": dict(sorted(bucket.latency_ms.items())),
         "gpu_utilisation": bucket.gpu_utilisation,
+        "gpu_ms": bucket.gpu_ms,
         "instances": bucket.instances,
         "starts": bucket.starts,
         "final": bucket.final,

@@ -61,6 +61,7 @@ def look(trial: Trial, endpoint: Any, *, now: datetime) -> Iterator[Finding]:
             yield from _contents(source, endpoint, events, now)
             yield from pinging.suggest(source, endpoint, events, trial.calendar)
             yield _usage(source, clients, endpoint, window, meter)
+            yield from _triton(endpoint, window, trial.folder, meter)
             yield from _probe(source, clients, endpoint, trial, now)
     except FortnightError as exc:
         yield Finding(endpoint=endpoint.name, check="logs", state="fail", detail=exc.what, do=exc.do)
@@ -167,6 +168,27 @@ def _usage(source: Any, clients: Any, endpoint: Any, window: Window, meter: Mete
     if not buckets:
         return Finding(endpoint=endpoint.name, check="provider's counts", state="warn", detail="none: completeness stays unknown")
     return Finding(endpoint=endpoint.name, check="provider's counts", state="ok", detail=f"{len(buckets)} buckets")
+
+
+def _triton(endpoint: Any, window: Window, folder: Path, meter: Meter) -> Iterator[Finding]:
+    from collectors.triton import fetch_usage
+
+    if endpoint.triton is None:
+        return
+    check = "Triton's statistics"
+    try:
+        buckets = list(fetch_usage(endpoint, window, folder=folder, meter=meter))
+    except SourceError as exc:
+        yield Finding(endpoint=endpoint.name, check=check, state="warn", detail=f"{exc.where}: {exc.what}", do=exc.do)
+        return
+    requests, gpu_ms = sum(b.requests or 0 for b in buckets), sum(b.gpu_ms or 0.0 for b in buckets)
+    yield Finding(
+        endpoint=endpoint.name,
+        check=check,
+        state="ok" if buckets else "warn",
+        detail=f"{requests:,} requests and {gpu_ms:,.0f} ms of GPU time" if buckets else "no two readings of the last day",
+        do=None if buckets else "Keep a reading a minute: docs/platforms/sagemaker.md, Triton",
+    )
 
 
 def _json(finding: Finding) -> dict[str, Any]:

@@ -22,9 +22,9 @@ def stats(success: int, fail: int = 0, *, ns: int = 0, busy_ns: int = 0, name: s
     }
 
 
-def buckets(*models: list[dict[str, object]], every_s: int = 60):
+def buckets(*models: list[dict[str, object]], every_s: int = 60, model: str | None = None):
     readings = [(DAY + timedelta(seconds=every_s * i), {"model_stats": m}) for i, m in enumerate(models)]
-    return list(triton_buckets(readings, endpoint="summ"))
+    return list(triton_buckets(readings, endpoint="summ", model=model))
 
 
 def test_growth_between_readings_in_ms_and_share_of_the_clock():
@@ -43,9 +43,14 @@ def test_a_restart_counts_from_zero():
     assert (bucket.requests, bucket.latency_ms_sum) == (3, 1.0)
 
 
-def test_models_add_up_and_a_new_one_counts_from_its_load():
-    (bucket,) = buckets([stats(5)], [stats(6), stats(4, name="other")])
-    assert bucket.requests == 5
+def test_of_several_models_the_named_ones_requests_count_and_the_time_of_all():
+    """A model that was not there before counts from its load."""
+    readings = [[stats(5, busy_ns=10**6)], [stats(6, busy_ns=3 * 10**6), stats(4, name="tokens", busy_ns=10**6)]]
+    with pytest.raises(ValueError, match="summ, tokens: name the one"):
+        buckets(*readings)
+    (asked,), (other,) = buckets(*readings, model="summ"), buckets(*readings, model="tokens")
+    assert (asked.requests, other.requests) == (1, 4)
+    assert asked.gpu_ms == other.gpu_ms == 3.0
 
 
 def test_one_reading_says_nothing_yet():
