@@ -266,12 +266,13 @@ def prices_list(
 def prices_check(
     config: Config = DEFAULT,
     book: Annotated[str | None, typer.Option("--prices", help="standard, article or a file.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Every note on its own line, not counted by kind.")] = False,
     json: Json = False,
 ) -> None:
     """Exit 1 on stale, contradictory or incomplete rows."""
     from flows.commands import prices as command
 
-    raise typer.Exit(command.check(config, book=book, as_json=json))
+    raise typer.Exit(command.check(config, book=book, verbose=verbose, as_json=json))
 
 
 @prices_app.command("refresh")

@@ -61,11 +61,12 @@ def _aws(trial: Trial | None, stack: contextlib.ExitStack) -> tuple[Any, dict[st
     return client, {}
 
 
-def _gcp(_trial: Trial | None, stack: contextlib.ExitStack) -> tuple[Any, dict[str, Any]]:
+def _gcp(trial: Trial | None, stack: contextlib.ExitStack) -> tuple[Any, dict[str, Any]]:
     from collectors.google_errors import mapped
 
+    mine = next((e for e in trial.endpoints if e.platform in ("cloud-run", "vertex-ai")), None) if trial else None
     with mapped(where="Cloud Billing catalogue", grant="Enable the Cloud Billing API", find="Check the project"):
-        client = gcp.client()
+        client = gcp.client(mine.api_endpoint if mine else None)
     stack.callback(client.transport.close)
     return client, {}
 

@@ -26,5 +26,5 @@ def billed_us(row: PriceRow, busy_us: Iterable[int]) -> int:
 
 def usd(row: PriceRow, resources: Resources, *, billed_us: int, requests: int) -> dict[str, Decimal]:
     """Rounded active time and the request fee, where the row has one."""
-    run = sum((rate.usd(seconds(billed_us) * quantity) for _, rate, quantity in parts(row, resources)), Decimal(0)) * row.multiplier
+    run = sum((rate.usd(seconds(billed_us) * quantity) for _, rate, quantity in parts(row, resources)), Decimal(0)) * row.factor
     return {"run": run, "requests": request_fees(row, requests)}

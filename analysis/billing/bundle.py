@@ -31,9 +31,9 @@ def usd_per_hour(row: PriceRow, resources: Resources) -> Decimal:
     """One running instance, everything billed by time included; for Lambda, one environment that never rests."""
     if row.rule in ("per-invocation", "provisioned-concurrency"):
         rate = required(row, "duration" if row.rule == "per-invocation" else "provisioned")
-        return rate.first * memory_gb(row, rate, resources) * 3600 / rate.divisor * row.multiplier
+        return rate.first * memory_gb(row, rate, resources) * 3600 / rate.divisor * row.factor
     timed = sum((rate.first * quantity * 3600 / rate.divisor for _, rate, quantity in parts(row, resources)), Decimal(0))
-    return timed * row.multiplier * (1 - row.discount + row.fee_share)
+    return timed * (row.factor + row.multiplier * row.fee_share)
 
 
 def memory_gb(row: PriceRow, rate: Rate, resources: Resources) -> Decimal:

@@ -37,7 +37,7 @@ def usd(
                 row.free_tier.get(name) if free_tier else None, quantity, billed_us=sum(billed.values()), already_us=already_us
             )
             for phase, us in mine.items():
-                out[phase] += rate.usd(seconds(us) * quantity) * row.multiplier * keep
+                out[phase] += rate.usd(seconds(us) * quantity) * row.factor * keep
     return out
 
 

@@ -31,7 +31,7 @@ def usd(
         storage_gb: of each node's volume, billed for the same time; data_gb: in and out.
     """
     billed = seconds(sum(up_us(us, row.rounding_s) for us in deployed_us))
-    out = {"node_hours": sum((rate.usd(billed * quantity) for _, rate, quantity in parts(row, resources)), Decimal(0)) * row.multiplier}
+    out = {"node_hours": sum((rate.usd(billed * quantity) for _, rate, quantity in parts(row, resources)), Decimal(0)) * row.factor}
     if storage_gb and "storage" in row.rates:
         out["node_hours"] += row.rates["storage"].usd(storage_gb * billed)
     if data_gb and "data" in row.rates:

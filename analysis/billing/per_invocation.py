@@ -41,7 +41,7 @@ def usd(
     rate = required(row, "duration")
     gb = memory_gb(row, rate, resources)
     free = row.free_tier if free_tier else {}
-    total = _beyond_free(rate, gb * billed_ms / 1000, already=gb * already_ms / 1000, free=free.get("duration")) * row.multiplier
+    total = _beyond_free(rate, gb * billed_ms / 1000, already=gb * already_ms / 1000, free=free.get("duration")) * row.factor
     start = total * start_ms / billed_ms if billed_ms else Decimal(0)
     fee = row.rates.get("requests")
     fees = _beyond_free(fee, Decimal(requests), already=Decimal(already_requests), free=free.get("requests")) if fee else Decimal(0)

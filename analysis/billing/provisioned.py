@@ -30,7 +30,7 @@ def usd(row: PriceRow, resources: Resources, *, environments: int, on_us: int, b
     executed = row.rates.get("provisioned_duration")
     gb = memory_gb(row, on, resources)
     return {
-        "provisioned": on.usd(environments * gb * seconds(up_us(on_us, STEP_S))) * row.multiplier,
-        "run": executed.usd(gb * billed_ms / 1000) * row.multiplier if executed else Decimal(0),
+        "provisioned": on.usd(environments * gb * seconds(up_us(on_us, STEP_S))) * row.factor,
+        "run": executed.usd(gb * billed_ms / 1000) * row.factor if executed else Decimal(0),
         "requests": request_fees(row, requests),
     }

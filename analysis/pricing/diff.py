@@ -199,8 +199,8 @@ def _prints_as(exact: Decimal, printed: Decimal) -> bool:
 
 
 def _plain(amount: Decimal) -> Decimal:
-    """Without the endless digits of an hour's price per second: ten significant ones."""
-    return Decimal(f"{amount:.10g}")
+    """Without the endless digits of an hour's price per second: ten significant ones, and no zeros at the end."""
+    return Decimal(f"{amount:.10g}").normalize()
 
 
 def _replace_amount(text: str, change: Change, old: Decimal, new: Decimal) -> str:

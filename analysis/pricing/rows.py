@@ -183,7 +183,8 @@ class PriceRow(_Table):
         billed: the phases the platform bills; the others cost nothing.
         rounding_s: what one instance's life (or one request) is rounded up to.
         minimums: least vcpu, memory_gib, gpus, instances, seconds that are billed.
-        fee_share: management fee as a share of the instance price; discount: a negotiated share off the instance price.
+        fee_share: management fee as a share of the instance price; discount: a negotiated share off every timed rate.
+            A discount does not lower the fee.
         multiplier: factor on every timed rate (region pinning).
         free_tier: per month, by rate name, in the rate's unit.
         idle: the idle time-out where trial.toml gives none.
@@ -241,6 +242,11 @@ class PriceRow(_Table):
         if self.discount >= 1:
             raise ValueError("discount is a share below 1")
         return self
+
+    @property
+    def factor(self) -> Decimal:
+        """What every timed rate is multiplied by."""
+        return self.multiplier * (1 - self.discount)
 
     @property
     def priceable(self) -> bool:

@@ -17,9 +17,9 @@ VIA = "gcp-catalogue"
 _UNITS = {"s": "s", "h": "h", "GiBy.s": "s", "GiBy.h": "h", "count": "request"}
 
 
-def client() -> Any:
+def client(api_endpoint: str | None = None) -> Any:
     """
-    The catalogue client, with application-default credentials.
+    The catalogue client, with application-default credentials; with `api_endpoint` ("http://127.0.0.1:8085") plain gRPC to there.
 
     Raises:
         ConfigError: google-cloud-billing is not installed.
@@ -28,7 +28,13 @@ def client() -> Any:
         from google.cloud import billing_v1
     except ImportError as exc:
         raise ConfigError("google-cloud-billing is not installed", where="prices refresh", do="pip install 'fortnight[prices]'") from exc
-    return billing_v1.CloudCatalogClient()
+    if api_endpoint is None:
+        return billing_v1.CloudCatalogClient()
+    import grpc
+    from google.cloud.billing_v1.services.cloud_catalog.transports import CloudCatalogGrpcTransport
+
+    channel = grpc.insecure_channel(api_endpoint.partition("://")[2] or api_endpoint)
+    return billing_v1.CloudCatalogClient(transport=CloudCatalogGrpcTransport(channel=channel))
 
 
 def fetch(client: Any, wanted: Wanted, *, meter: Meter) -> Iterator[Offer | NoOffer]:

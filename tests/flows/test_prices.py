@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -182,6 +183,120 @@ def test_aws_is_read_through_boto3_at_the_address_of_its_own_variable(folder, ap
     assert "aws-lambda-x86.duration: no price, 0 products with a price match" in done.stdout
     row = prices.load("own.toml", folder=folder).rows["sagemaker-ml.g4dn.xlarge"]
     assert str(row.rates["instance"].amount) == "1.4728"
+
+
+def sku(description, nanos, *, unit="s", units=0, region="us-central1", free_until=0):
+    """One SKU as the catalogue's JSON has it."""
+    rates = [{"startUsageAmount": free_until, "unitPrice": {"currencyCode": "USD", "units": str(units), "nanos": nanos}}]
+    free = [{"startUsageAmount": 0, "unitPrice": {"currencyCode": "USD"}}] if free_until else []
+    return {
+        "name": f"services/152E-C115-5142/skus/{abs(hash(description)) % 10**8:08d}",
+        "skuId": "4A5B-6C7D-8E9F",
+        "description": description,
+        "category": {"serviceDisplayName": "Cloud Run", "resourceFamily": "ApplicationServices", "usageType": "OnDemand"},
+        "serviceRegions": [region],
+        "pricingInfo": [
+            {
+                "effectiveTime": "2026-11-23T08:31:24Z",
+                "pricingExpression": {"usageUnit": unit, "displayQuantity": 1, "tieredRates": free + rates},
+                "currencyConversionRate": 1,
+            }
+        ],
+        "serviceProviderName": "Google",
+    }
+
+
+CPU, MEMORY = "Services CPU (Instance-based billing) in us-central1", "Services Memory (Instance-based billing) in us-central1"
+SKUS = [
+    sku("Services CPU (Request-based billing)", 24_000),
+    sku("Jobs CPU in us-central1", 18_000),
+    sku("Worker Pools CPU in us-central1", 11_244),
+    sku(CPU, 18_000, free_until=240_000),
+    sku("Services CPU (Instance-based billing) in europe-west4", 18_000, region="europe-west4"),
+    sku(MEMORY, 2_000, unit="GiBy.s", free_until=450_000),
+    sku("NVIDIA L4 GPU without zonal redundancy in us-central1", 200_000),
+    sku("NVIDIA L4 GPU with zonal redundancy in us-central1", 290_900),
+    sku("NVIDIA L4 GPU without zonal redundancy in asia-southeast1", 999_999, region="asia-southeast1"),
+]
+
+
+@pytest.fixture
+def catalogue():
+    """Google's catalogue over gRPC on this machine, three SKUs a page; what was asked for is kept."""
+    billing_v1 = pytest.importorskip("google.cloud.billing_v1", reason="google-cloud-billing is an optional extra")
+    import grpc
+    from google.protobuf.json_format import ParseDict
+
+    request_type, answer_type = billing_v1.types.ListSkusRequest, billing_v1.types.ListSkusResponse
+    asked = []
+
+    def list_skus(request, _context):
+        asked.append((request.parent, request.page_token))
+        begin = int(request.page_token or 0)
+        mine = SKUS if request.parent == "services/152E-C115-5142" else []
+        after = str(begin + 3) if begin + 3 < len(mine) else ""
+        document = {"skus": mine[begin : begin + 3], "nextPageToken": after}
+        return answer_type(ParseDict(document, answer_type.pb(answer_type())))
+
+    handler = grpc.unary_unary_rpc_method_handler(
+        list_skus, request_deserializer=request_type.deserialize, response_serializer=answer_type.serialize
+    )
+    server = grpc.server(ThreadPoolExecutor(2))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("google.cloud.billing.v1.CloudCatalog", {"ListSkus": handler}),))
+    server.address, server.asked = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}", asked
+    server.start()
+    yield server
+    server.stop(None).wait()
+
+
+RUN = """
+[[endpoints]]
+name = "run"
+platform = "cloud-run"
+project = "p"
+service = "s"
+region = "us-central1"
+api_endpoint = "http://{address}"
+"""
+
+
+def test_google_is_read_through_its_own_client_page_by_page_and_shown_before_it_is_written(folder, catalogue):
+    with (folder / "trial.toml").open("a") as file:
+        file.write(RUN.format(address=catalogue.address))
+    looked = run("refresh", "--only", "gcp", "--dry-run", cwd=folder)
+    assert (looked.returncode, looked.stderr) == (0, "")
+    assert "cloud-run-l4-no-zonal.instance: 0.0001867 -> 0.0002 USD/GPU-s, +7.1 % (NVIDIA L4 GPU without zonal" in looked.stdout
+    assert f"cloud-run-l4-no-zonal.vcpu: unchanged, 0.000018 USD/vCPU-s ({CPU} (4A5B-6C7D-8E9F))" in looked.stdout
+    assert f"cloud-run-l4-no-zonal.memory: unchanged, 0.000002 USD/GiB-s ({MEMORY}" in looked.stdout
+    assert "cloud-run-l4-zonal.instance: unchanged, 0.0002909 USD/GPU-s" in looked.stdout
+    assert "cloud-run-rtx-pro-6000.instance: no price, no SKU matches; look at its `refresh` pattern" in looked.stdout
+    assert [page for page in catalogue.asked if page[0] == "services/152E-C115-5142"] == [
+        ("services/152E-C115-5142", token) for token in ("", "3", "6")
+    ]
+    assert changed_rows(folder) == set()
+    done = run("refresh", "--only", "gcp", "--yes", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert changed_rows(folder) == {"cloud-run-l4-no-zonal"}
+    row = prices.load("own.toml", folder=folder).rows["cloud-run-l4-no-zonal"]
+    assert (str(row.rates["instance"].amount), str(row.rates["instance"].stated_usd_per_hour)) == ("0.0002", "0.72")
+    assert row.as_of == date(2026, 11, 23)
+    again = run("refresh", "--only", "gcp", "--dry-run", cwd=folder)
+    assert " 0 changed" in again.stdout
+
+
+def test_notes_are_counted_by_kind_and_told_one_by_one_on_demand(tmp_path):
+    short, full = run("check", cwd=tmp_path), run("check", "--verbose", cwd=tmp_path)
+    document = json.loads(run("check", "--json", cwd=tmp_path).stdout)
+    assert (short.returncode, full.returncode) == (0, 0)
+    notes = document["problems"]
+    assert all(f"note: {n['row']}: {n['kind']}: {n['detail']}\n" in full.stdout for n in notes)
+    for kind in {n["kind"] for n in notes}:
+        count = sum(n["kind"] == kind for n in notes)
+        assert f"{count} note{'' if count == 1 else 's'}: {kind}: " in short.stdout
+    assert all(n["row"] in short.stdout for n in notes)
+    assert max(len(line) for line in short.stdout.splitlines()) <= 80
+    assert len(short.stdout.splitlines()) < len(notes) / 2
+    assert f"0 errors, {len(notes)} notes; each with --verbose" in short.stdout
 
 
 def test_one_source_that_cannot_be_read_does_not_hide_the_others(folder):
