@@ -16,6 +16,11 @@ GCP_ROLES = {
     "cloud-run": ["roles/logging.viewer", "roles/monitoring.viewer"],
     "vertex-ai": ["roles/logging.viewer", "roles/monitoring.viewer"],
 }
+# What the clients call, the permission that Google's reference asks for it, and the role of ours that holds it.
+GCP_CALLS = {
+    "/google.logging.v2.LoggingServiceV2/ListLogEntries": ("logging.logEntries.list", "roles/logging.viewer"),
+    "/google.monitoring.v3.MetricService/ListTimeSeries": ("monitoring.timeSeries.list", "roles/monitoring.viewer"),
+}
 KEYS = {
     "runpod": "a RunPod API key with read access to this endpoint (Settings, API keys, restricted, read) in RUNPOD_API_KEY",
     "replicate": "a Replicate API token in REPLICATE_API_TOKEN; it reads the account's own predictions",

@@ -14,17 +14,30 @@ from sandbox.faults import Dice
 Method = tuple[Callable[[bytes], Any], Callable[[Any, grpc.ServicerContext], Any], Callable[[Any], bytes]]
 
 
+class _Noting(grpc.GenericRpcHandler):
+    """Notes each call's full method name, offered here or not, and leaves it to the handlers behind."""
+
+    def __init__(self, asked: set[str]) -> None:
+        self._asked = asked
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> None:
+        self._asked.add(handler_call_details.method)
+
+
 @contextlib.contextmanager
-def serve_grpc(services: Mapping[str, Mapping[str, Method]]) -> Iterator[str]:
+def serve_grpc(services: Mapping[str, Mapping[str, Method]], *, asked: set[str] | None = None) -> Iterator[str]:
     """
     Args:
         services: full service name -> method name -> (request deserializer, behaviour, response serializer).
+        asked: takes the full names of all methods that are called.
 
     Yields:
         the address, 127.0.0.1:<port>.
     """
     pool = ThreadPoolExecutor(max_workers=8)
     server = grpc.server(pool, options=[("grpc.max_send_message_length", 64 << 20)])
+    if asked is not None:
+        server.add_generic_rpc_handlers((_Noting(asked),))
     for service, methods in services.items():
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(behave, request_deserializer=read, response_serializer=write)

@@ -35,7 +35,7 @@ class Addresses:
 
     Args:
         cloudwatch, runpod, replicate: http://127.0.0.1:<port>; google: 127.0.0.1:<port>, plain gRPC.
-        services: the servers' own objects by platform, whose `calls` a test can read.
+        services: the servers' own objects by platform, whose `calls` a test can read; "google-methods" the set of gRPC methods called.
     """
 
     cloudwatch: str | None
@@ -66,9 +66,10 @@ def serve(endpoints: Iterable[Endpoint], *, clock: Clock, rates: Rates, faults: 
             endpoint = by_platform["cloud-run"]
             logging = CloudLogging(endpoint.events, project=PROJECT, clock=clock, dice=dice("logging"))
             monitoring = CloudMonitoring(cloud_run_series(endpoint), project=PROJECT, clock=clock, dice=dice("monitoring"))
-            services["cloud-run"], services["monitoring"] = logging, monitoring
+            asked: set[str] = set()
+            services["cloud-run"], services["monitoring"], services["google-methods"] = logging, monitoring, asked
             google = stack.enter_context(
-                serve_grpc({CloudLogging.SERVICE: logging.methods(), CloudMonitoring.SERVICE: monitoring.methods()})
+                serve_grpc({CloudLogging.SERVICE: logging.methods(), CloudMonitoring.SERVICE: monitoring.methods()}, asked=asked)
             )
         if "runpod" in by_platform:
             api = Runpod(by_platform["runpod"], rate=rates.runpod_second, clock=clock, dice=dice("runpod"))

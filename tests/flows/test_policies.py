@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -15,12 +16,14 @@ from sandbox.cloudwatch_metrics import CloudWatchMetrics, Metric
 from sandbox.emitted import Event
 from sandbox.faults import NO_FAULTS, Dice
 from sandbox.instants import to_us
+from sandbox.logs_cloud_run import PROJECT, REGION, SERVICE
 from sandbox.plans import default_plans
 from sandbox.world import build_world
 from trial import config
 from trial.calendar import Window
 from trial.meter import Meter
 
+DOCS = Path(__file__).parents[2] / "docs" / "platforms"
 DAY = datetime(2026, 11, 2, tzinfo=UTC)
 NOW = DAY + timedelta(days=1)
 TRIAL = """
@@ -66,6 +69,25 @@ def test_lambdas_calls_are_those_of_its_policy(tmp_path, monkeypatch):
             recorded(clients, called)
             collect_and_probe(trial, clients)
     assert called == set(policies.AWS_ACTIONS["aws-lambda"])
+
+
+@pytest.mark.parametrize("platform", sorted(policies.GCP_ROLES))
+def test_googles_calls_are_those_of_its_roles(platform, tmp_path):
+    """Every gRPC method that a collection and doctor call asks for a permission of a role we ask to be granted; and no role is for nothing."""
+    plans = [p for p in default_plans() if p.platform == "cloud-run"]
+    world = build_world(days=1, start=date(2026, 11, 2), scale=0.1, cases=(), plans=plans)
+    page = (DOCS / f"{platform}.md").read_text()
+    with world.serve(tmp_path, faults=NO_FAULTS) as addresses:
+        named = 'endpoint_id = "77"' if platform == "vertex-ai" else f'service = "{SERVICE}"'
+        where = f'project = "{PROJECT}"\nregion = "{REGION}"\napi_endpoint = "{addresses.google}"\n'
+        trial = config.parse(f'{TRIAL}platform = "{platform}"\n{named}\n{where}', path=tmp_path / "trial.toml")
+        with wiring.clients(trial.endpoints[0], trial, now=NOW) as clients:
+            collect_and_probe(trial, clients)
+        called = addresses.services["google-methods"]
+    assert called == set(policies.GCP_CALLS)
+    assert {role for _, role in map(policies.GCP_CALLS.get, called)} == set(policies.GCP_ROLES[platform])
+    for permission, role in policies.GCP_CALLS.values():
+        assert f"`{permission}`" in page and f"--role={role}" in page
 
 
 def sagemaker(tmp_path, lines, *, counted=5, group_class="STANDARD", retention=None, more=""):
