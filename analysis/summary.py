@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import reduce
@@ -65,6 +65,7 @@ class Summariser:
         incomplete: int = 0,
         quarantined: int = 0,
         other_requests: int = 0,
+        regions: Mapping[str, int] | None = None,
         provider_requests: int | None = None,
     ) -> DaySummary:
         spans = np.concatenate(self._spans) if self._spans else np.empty((0, 2), dtype=np.int64)
@@ -80,6 +81,7 @@ class Summariser:
             cold_reasons=self._reasons,
             sketches=dict(sorted(self._sketches.items())),
             by_model=dict(sorted(self._models.items())),
+            regions=dict(sorted((regions or {}).items())),
             peak_concurrency=_peak(spans),
             provider_requests=provider_requests,
             first_cold=None if self._first is None else self._first[1],

@@ -90,6 +90,11 @@ def resource_label(entry: Mapping[str, Any], name: str) -> str | None:
     return text(mapping(mapping(entry.get("resource")).get("labels")).get(name)) or None
 
 
+def region_of(event: RawEvent, endpoint: Any) -> str | None:  # noqa: ARG001 - one signature for every platform
+    """The region of the resource that wrote the entry."""
+    return resource_label(mapping(event.payload), "location")
+
+
 def label(entry: Mapping[str, Any], name: str) -> str | None:
     return text(mapping(entry.get("labels")).get(name)) or None
 

@@ -32,7 +32,8 @@ class Collector(Protocol):
 
     A package may also offer parse_batch(events, endpoint), which gives what parse gives one by one, faster; and
     STREAMS_APART = True where assembling one stream's facts needs no other stream's: then a day can be computed in parts,
-    and of the day before only the streams that go on are read.
+    and of the day before only the streams that go on are read. And region_of(event, endpoint) -> str | None: the region an event
+    itself names, where the platform's logs name one.
     """
 
     SOURCES: tuple[str, ...]

@@ -138,6 +138,7 @@ def _compute(
             incomplete=counts.incomplete,
             quarantined=quarantine.count,
             other_requests=reader.ignored(collector.COUNTED_BY_PROVIDER),
+            regions=reader.regions,
         )
         return _Part(summary=summary, first=summariser.first, results=results, files=writer.publish())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -34,6 +35,9 @@ class Reader:
 
     Args:
         names: other raw files to read, by day: a part's.
+
+    Attributes:
+        regions: of the day's facts, by the region their events name; complete when `facts` is.
     """
 
     def __init__(
@@ -43,6 +47,8 @@ class Reader:
         self._window = calendar.window(day)
         self._tallies = {source: self._tally(source) for source in collector.SOURCES}
         self._parse = getattr(collector, "parse_batch", None) or self._one_by_one
+        self._region_of = getattr(collector, "region_of", None)
+        self.regions: Counter[str] = Counter()
         self._streams_apart = names is None and getattr(collector, "STREAMS_APART", False)
         self._names = names or {day: self._stored(day) for day in self._days()}
 
@@ -141,6 +147,8 @@ class Reader:
             tally.duplicate += read - len(mine)
             facts = [outcome for _, outcome in mine if type(outcome) is not Ignored and type(outcome) is not Rejected]
             tally.used.update(map(_KIND, facts))
+            if self._region_of:
+                self._count_regions(self._region_of, mine)
             if len(facts) == len(mine):
                 continue
             for event, outcome in mine:
@@ -150,6 +158,12 @@ class Reader:
                     tally.rejected[outcome.reason] += 1
                     rejected.append((event, outcome))
         return rejected
+
+    def _count_regions(self, region_of: Callable[[RawEvent, Any], str | None], mine: list[tuple[RawEvent, Any]]) -> None:
+        found = [
+            region_of(event, self._endpoint) for event, outcome in mine if type(outcome) is not Ignored and type(outcome) is not Rejected
+        ]
+        self.regions.update(region for region in found if region)
 
 
 def _merged(sources: list[Iterator[list[RawEvent]]]) -> Iterator[list[RawEvent]]:

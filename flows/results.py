@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from analysis import verdict
 from analysis.costing.by_model import by_model
-from analysis.costing.reconcile import reconcile
+from analysis.costing.reconcile import Reconciliation, reconcile
 from analysis.judging import flags
+from analysis.judging.changes import idle_timeout_changed, price_changed
 from analysis.prices import PriceBook
+from analysis.replaying.arrivals import from_invocations
 from flows import bills, costs, whatifs
 from trial import registration
 from trial.config import Trial
+from trial.errors import ConfigError
 from trial.results import EndpointResult, TrialResult
 from trial.store import Store
 
@@ -68,6 +71,7 @@ def gather(trial: Trial, store: Store, *, now: datetime, names: Sequence[str] | 
 def costed(trial: Trial, store: Store, result: EndpointResult, book: PriceBook) -> EndpointResult:
     """The endpoint with its cost held against its bill, and what that does to its verdict."""
     endpoint = trial.endpoint(result.endpoint)
+    result = replace(result, verdict=flags.with_changes(result.verdict, _idle_timeout_changed(trial, store, endpoint)))
     cost = costs.cost_of(trial, store, endpoint, result, book)
     if cost is None:
         return result
@@ -75,11 +79,28 @@ def costed(trial: Trial, store: Store, result: EndpointResult, book: PriceBook) 
     found = reconcile(cost, tolerance=trial.prices.tolerance)
     return replace(
         result,
-        verdict=flags.with_bill(result.verdict, found),
+        verdict=flags.with_bill(flags.with_changes(result.verdict, _price_changed(found)), found),
         cost=cost,
         reconciliation=found,
         by_model=by_model(cost, result.total) if result.total is not None else (),
     )
+
+
+def _idle_timeout_changed(trial: Trial, store: Store, endpoint: Any) -> list[str]:
+    if endpoint.platform not in whatifs.SERVERLESS:
+        return []
+    try:
+        seen = from_invocations(store.table("invocations", endpoint.name))
+    except ConfigError:  # nothing to replay, which the what-ifs say
+        return []
+    first = trial.calendar.day_of(datetime.fromtimestamp(seen.origin_us / 1e6, tz=UTC))
+    found = idle_timeout_changed(seen, first=first, min_workers=endpoint.min_workers, concurrency=endpoint.concurrency)
+    return [found] if found else []
+
+
+def _price_changed(found: Reconciliation) -> list[str]:
+    told = price_changed(found.days, tolerance=found.tolerance)
+    return [told] if told else []
 
 
 def _priced(trial: Trial, store: Store, result: EndpointResult, book: PriceBook) -> EndpointResult:

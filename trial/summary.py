@@ -70,6 +70,7 @@ class DaySummary:
         statuses, cold_reasons: counts by value, over the denominator.
         sketches: by column, "latency_ms.cold" and "latency_ms.warm" split by coldness.
         by_model: per model name, counts "requests", "cold_hits", "unknown", "gpu_us", "input_tokens", "output_tokens".
+        regions: events whose log names the region they come from, by region; empty where none does.
         peak_concurrency: most requests in flight at once, over all rows including synthetic ones.
         provider_requests: how many requests the provider itself counted; None where it does not say.
         first_cold: whether the earliest request of the denominator was a cold hit (on the trial's first day it always is,
@@ -95,6 +96,7 @@ class DaySummary:
     cold_reasons: Mapping[str, int] = field(default_factory=dict)
     sketches: Mapping[str, Sketch] = field(default_factory=dict)
     by_model: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    regions: Mapping[str, int] = field(default_factory=dict)
     peak_concurrency: int = 0
     provider_requests: int | None = None
     first_cold: bool | None = None
@@ -170,6 +172,7 @@ class DaySummary:
             by_model={
                 m: add_counts(self.by_model.get(m, {}), other.by_model.get(m, {})) for m in sorted({*self.by_model, *other.by_model})
             },
+            regions=add_counts(self.regions, other.regions),
             peak_concurrency=max(self.peak_concurrency, other.peak_concurrency),
             provider_requests=(self.provider_requests or 0) + (other.provider_requests or 0) if known else None,
             first_cold=earlier.first_cold if earlier.first_cold is not None else later.first_cold,
@@ -189,6 +192,7 @@ class DaySummary:
             "cold_reasons": dict(sorted(self.cold_reasons.items())),
             "sketches": {k: _sketch_to_json(v) for k, v in sorted(self.sketches.items())},
             "by_model": {k: dict(sorted(v.items())) for k, v in sorted(self.by_model.items())},
+            "regions": dict(sorted(self.regions.items())),
             "peak_concurrency": self.peak_concurrency,
             "provider_requests": self.provider_requests,
             "first_cold": self.first_cold,

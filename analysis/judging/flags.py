@@ -81,7 +81,10 @@ def flags(
         found["unknowns-could-flip"].append(
             f"with all unknown and unseen requests warm the rate is {low:.1%}, with all of them cold {high:.1%}"
         )
-    found["settings-changed"] += _models_changed(days)
+    found["settings-changed"] += _changed_in_the_logs(
+        "model", [(d.day, {m: of.get("requests", 0) for m, of in d.by_model.items()}) for d in days]
+    )
+    found["settings-changed"] += _changed_in_the_logs("region", [(d.day, d.regions) for d in days])
     for change in changes:
         touched = _code_of(change.get("key", ""), endpoint)
         if touched:
@@ -96,6 +99,17 @@ def with_bill(verdict: Verdict, found: Reconciliation | None) -> Verdict:
     flag = Flag(code="bill-differs", detail=found.sentence.removeprefix(f"{verdict.endpoint}: ").removesuffix("."))
     reasons = (*verdict.reasons, f"{flag.code}: {flag.detail}")
     return replace(verdict, evidence="provisional", flags=(*verdict.flags, flag), reasons=reasons)
+
+
+def with_changes(verdict: Verdict, details: Sequence[str]) -> Verdict:
+    """The verdict, provisional where what was read besides the day counts shows a change in the middle; its decision stays."""
+    if not details:
+        return verdict
+    found = {flag.code: flag for flag in verdict.flags}
+    known = [found["settings-changed"].detail] if "settings-changed" in found else []
+    found["settings-changed"] = Flag(code="settings-changed", detail="; ".join([*known, *details]))
+    reasons = (*verdict.reasons, f"settings-changed: {'; '.join(details)}")
+    return replace(verdict, evidence="provisional", flags=tuple(found[code] for code in CODES if code in found), reasons=reasons)
 
 
 def traffic_flags(requests: Floats, cold_hits: Floats, weekend: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[np.bool_]]:
@@ -162,15 +176,15 @@ def _incomplete(days: Sequence[DaySummary]) -> list[str]:
     return details
 
 
-def _models_changed(days: Sequence[DaySummary]) -> list[str]:
-    """The model that serves most of a day, where it is another than the day before: found in the logs, whatever trial.toml says."""
+def _changed_in_the_logs(what: str, days: Sequence[tuple[date, Mapping[str, int]]]) -> list[str]:
+    """The one that most of a day's lines name, where it is another than the day before's: whatever trial.toml says."""
     details, last = [], None
-    for day in days:
-        if not day.by_model:
+    for day, named in days:
+        if not named:
             continue
-        main = max(sorted(day.by_model), key=lambda m: day.by_model[m].get("requests", 0))
+        main = max(sorted(named), key=lambda name: named[name])
         if last is not None and main != last:
-            details.append(f"the logs' model from {last} to {main} on {day.day}")
+            details.append(f"the logs' {what} from {last} to {main} on {day}")
         last = main
     return details
 

@@ -7,6 +7,7 @@ from collectors.aws_lambda.fetch import Clients, fetch, fetch_usage
 from collectors.aws_lambda.parse import parse
 from collectors.aws_lambda.probe import probe
 from collectors.aws_lambda.quick import parse_batch
+from collectors.aws_lambda.region import region_of
 
 SOURCES = ("cloudwatch-logs",)
 # Every invocation that CloudWatch counts is a request of the trial: nothing ignored is among them.
@@ -25,4 +26,5 @@ __all__ = [
     "parse",
     "parse_batch",
     "probe",
+    "region_of",
 ]

@@ -13,6 +13,7 @@ from trial.records import Ignored, Incomplete, Instance, Invocation, RawEvent, R
 class _Reader(NamedTuple):
     parse: Callable[[RawEvent, Any], Any]
     assemble: Callable[[Iterable[Any], Any, Calendar], Iterator[Invocation | Incomplete | Instance]]
+    region_of: Callable[[RawEvent, Any], str | None] | None
 
 
 # Names of modules, so that reading Lambda's files loads nothing of Google's, and the other way round.
@@ -36,9 +37,15 @@ def assemble(facts: Iterable[Any], endpoint: Any, calendar: Calendar) -> Iterato
     return _reader(endpoint.format).assemble(facts, endpoint, calendar)
 
 
+def region_of(event: RawEvent, endpoint: Any) -> str | None:
+    """As the platform that `endpoint.format` names finds it; None where its logs name none."""
+    find = _reader(endpoint.format).region_of
+    return find(event, endpoint) if find else None
+
+
 def _reader(format: str) -> _Reader:
     found = _readers.get(format)
     if found is None:
         package = import_module(_PACKAGES[format])
-        found = _readers[format] = _Reader(parse=package.parse, assemble=package.assemble)
+        found = _readers[format] = _Reader(parse=package.parse, assemble=package.assemble, region_of=getattr(package, "region_of", None))
     return found

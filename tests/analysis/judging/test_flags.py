@@ -10,7 +10,7 @@ import pytest
 
 from analysis.costing.reconcile import Reconciliation
 from analysis.judging import diagnostics
-from analysis.judging.flags import CODES, flags, traffic_flags, with_bill
+from analysis.judging.flags import CODES, flags, traffic_flags, with_bill, with_changes
 from analysis.verdict import judge
 
 STEADY = [600, 620, 590, 610, 605, 615, 600, 595, 612, 603, 598, 611, 606, 600]
@@ -94,6 +94,23 @@ def test_a_model_that_changes_is_found_in_the_logs(trial_days, trial_section):
     models = [{"a": {"requests": 600}}] * 7 + [{"a": {"requests": 20}, "b": {"requests": 580}}] * 7
     (flag,) = flags(trial_days(STEADY, COLD, by_model=models), endpoint="e", trial=trial_section, through=None)
     assert flag.code == "settings-changed" and "from a to b on 2026-11-09" in flag.detail
+
+
+def test_a_region_that_changes_is_found_in_the_logs(trial_days, trial_section):
+    regions = [{"us-east-1": 40}] * 5 + [{}] * 2 + [{"us-east-1": 3, "eu-west-1": 38}] * 7
+    (flag,) = flags(trial_days(STEADY, COLD, regions=regions), endpoint="e", trial=trial_section, through=None)
+    assert (flag.code, flag.detail) == ("settings-changed", "the logs' region from us-east-1 to eu-west-1 on 2026-11-09")
+
+
+def test_a_change_read_off_the_rows_joins_those_known_and_leaves_the_decision(trial_days, trial_section):
+    decided = judge(trial_days(STEADY, [20] * 14), endpoint="e", platform="cloud-run", trial=trial_section)
+    found = with_changes(decided, ["the idle time-out from 600 s to 300 s"])
+    assert (found.decision, found.evidence) == ("stay-serverless", "provisional")
+    again = with_changes(found, ["the bill"])
+    (flag,) = again.flags
+    assert (flag.code, flag.detail) == ("settings-changed", "the idle time-out from 600 s to 300 s; the bill")
+    assert again.reasons[-1] == "settings-changed: the bill"
+    assert with_changes(decided, []) == decided
 
 
 def test_every_code_is_documented():

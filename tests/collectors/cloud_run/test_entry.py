@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from collectors.google_entry import to_event, trace_id, whole
+from collectors.google_entry import region_of, to_event, trace_id, whole
 
 LOG = "projects/acme/logs/run.googleapis.com%2Frequests"
 
@@ -32,6 +32,14 @@ def test_nanoseconds_order_entries_within_a_microsecond():
         to_event({"logName": LOG, "timestamp": f"2026-11-02T10:00:00.00000000{n}Z", "insertId": i}) for n, i in ((9, "a"), (1, "b"))
     )
     assert later.at == earlier.at and earlier.event_id < later.event_id
+
+
+@pytest.mark.parametrize(
+    ("resource", "region"), [({"labels": {"location": "us-central1"}}, "us-central1"), ({"labels": {}}, None), ({}, None), ("odd", None)]
+)
+def test_the_region_is_that_of_the_resource_that_wrote_it(resource, region):
+    entry = {"logName": LOG, "timestamp": "2026-11-02T10:00:00Z", "insertId": "x", "resource": resource}
+    assert region_of(to_event(entry), None) == region
 
 
 def test_without_insert_id_the_content_is_the_identity():
