@@ -11,6 +11,7 @@ import numpy as np
 
 from analysis.replay import replay
 from analysis.replaying.arrivals import Arrivals
+from analysis.replaying.bursts import Concurrency, observed
 from analysis.replaying.idle_timeout import IdleTimeout, estimate_idle_timeout
 from analysis.replaying.policies import Policy
 from analysis.replaying.result import ReplayResult
@@ -52,11 +53,14 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhatIfTable:
-    """The rows, what they rest on, and what must be said with them."""
+    """The rows, what they rest on, and what must be said with them; `observed` is the trial's own concurrency and bursts."""
 
     endpoint: str
     rows: tuple[WhatIf, ...]
     calibration: Calibration
+    slo_ms: float
+    noticed_share: float
+    observed: Concurrency
     notes: tuple[str, ...]
 
     @property
@@ -96,39 +100,76 @@ def what_if(
     warm_late = _late_even_warm(arrivals, slo_ms)
     if warm_late > noticed_share:
         notes.append(
-            f"{warm_late:.1%} of requests take longer than {slo_ms:g} ms on a ready worker: only a faster instance can meet the SLO"
+            f"{warm_late:.1%} of requests take longer than {slo_ms:,g} ms on a ready worker: only a faster instance can meet the SLO"
         )
-    settings = standard_settings(calibration.policy, dedicated=dedicated, ping_service_ms=_ping_service(arrivals))
-    rows = []
-    for setting in settings:
-        result = run_setting(arrivals, setting, cold_start_ms=cold_start_ms)
-        over = result.over_slo(slo_ms - arrivals.overhead_ms)
-        rows.append(
-            WhatIf(
-                endpoint=endpoint.name,
-                name=setting.name,
-                settings=described(setting.policy),
-                requests=result.requests,
-                cold=result.cold_hits,
-                rejected=result.rejections,
-                cold_hit_rate=rate(result, arrivals, setting, confidence=confidence),
-                over_slo=over,
-                waited_ms=result.waited_ms(),
-                workers=result.mean_workers(),
-                billed_seconds=result.billed_seconds,
-                usd_per_day=price(result, setting) if price is not None else None,
-                meets_slo=over <= noticed_share,
-                residual_points=calibration.residual_points,
-            )
+    settings = standard_settings(calibration.policy, dedicated=dedicated, ping_service_ms=ping_service_ms(arrivals))
+    rows = (
+        row(
+            run_setting(arrivals, setting, cold_start_ms=cold_start_ms),
+            arrivals,
+            setting,
+            endpoint=endpoint.name,
+            slo_ms=slo_ms,
+            noticed_share=noticed_share,
+            confidence=confidence,
+            price=price,
+            residual_points=calibration.residual_points,
         )
-    notes += _warnings(calibration)
-    return WhatIfTable(endpoint=endpoint.name, rows=tuple(rows), calibration=calibration, notes=tuple(notes))
+        for setting in settings
+    )
+    return WhatIfTable(
+        endpoint=endpoint.name,
+        rows=tuple(rows),
+        calibration=calibration,
+        slo_ms=slo_ms,
+        noticed_share=noticed_share,
+        observed=observed(arrivals),
+        notes=(*notes, *warnings(calibration)),
+    )
+
+
+def row(
+    result: ReplayResult,
+    arrivals: Arrivals,
+    setting: Setting,
+    *,
+    endpoint: str,
+    slo_ms: float,
+    noticed_share: float,
+    confidence: float = 0.95,
+    price: Price | None = None,
+    residual_points: float | None = None,
+) -> WhatIf:
+    """One replayed setting as a row of the table; see `what_if` for the arguments."""
+    over = result.over_slo(slo_ms - arrivals.overhead_ms)
+    return WhatIf(
+        endpoint=endpoint,
+        name=setting.name,
+        settings=described(setting.policy),
+        requests=result.requests,
+        cold=result.cold_hits,
+        rejected=result.rejections,
+        cold_hit_rate=rate(result, arrivals, setting, confidence=confidence),
+        over_slo=over,
+        waited_ms=result.waited_ms(),
+        workers=result.mean_workers(),
+        billed_seconds=result.billed_seconds,
+        usd_per_day=price(result, setting) if price is not None else None,
+        meets_slo=over <= noticed_share,
+        residual_points=residual_points,
+    )
 
 
 def calibrate(
     arrivals: Arrivals, endpoint: Any, *, default_idle_timeout_s: float | None = None, cold_start_ms: float | None = None
 ) -> Calibration:
-    """The idle time-out from the log, and of the platform's possible scaling rules the one whose replay agrees best with the trial."""
+    """
+    The idle time-out from the log, and of the platform's possible scaling rules the one whose replay agrees best with the trial.
+
+    The trial as it was had the cold starts it had: `cold_start_ms` counts only where it measured none.
+    """
+    if arrivals.cold_extra_ms is not None:
+        cold_start_ms = None
     estimate = None
     if arrivals.cold is not None and arrivals.telling is not None and arrivals.ended_ms is not None:
         estimate = estimate_idle_timeout(
@@ -221,7 +262,8 @@ def _extra(arrivals: Arrivals, policy: Policy, cold_start_ms: float | None) -> n
     return np.full(len(arrivals), cold_start_ms or 0.0)
 
 
-def _ping_service(arrivals: Arrivals) -> float:
+def ping_service_ms(arrivals: Arrivals) -> float:
+    """How long a keep-warm ping keeps its worker, as the trial's own do; 0 where it has none."""
     return float(np.median(arrivals.service_ms[arrivals.synthetic])) if arrivals.synthetic.any() else 0.0
 
 
@@ -230,7 +272,8 @@ def _late_even_warm(arrivals: Arrivals, slo_ms: float) -> float:
     return float((arrivals.service_ms[callers] > slo_ms - arrivals.overhead_ms).mean()) if callers.any() else 0.0
 
 
-def _warnings(calibration: Calibration) -> list[str]:
+def warnings(calibration: Calibration) -> list[str]:
+    """How far to trust these what-ifs, in sentences."""
     if calibration.residual_points is None:
         return ["nothing was observed to compare the replay with: these figures are not calibrated"]
     said = (

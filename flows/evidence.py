@@ -6,7 +6,7 @@ import hashlib
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -16,6 +16,7 @@ from flows import costs
 from reports.extras import ReportExtras
 from trial import chain, registration
 from trial.config import Trial
+from trial.errors import ConfigError
 from trial.results import TrialResult
 from trial.store import Manifest, Store
 
@@ -27,6 +28,7 @@ def gather(
 ) -> ReportExtras:
     manifests = {e.endpoint: store.manifests(e.endpoint) for e in result.endpoints}
     book = costs.book_of(trial)
+    seen = {name: found for name in manifests if (found := _observed(store, name)) is not None}
     return ReportExtras(
         generated_at=now,
         prices=_prices(trial, book),
@@ -35,7 +37,8 @@ def gather(
         versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
         hashes=_hashes(store, manifests, book),
         break_even=[b for e in result.endpoints for b in e.break_evens],
-        bursts=[row for name in manifests for row in _bursts(store, name)],
+        bursts=[row for name, found in seen.items() for row in _bursts(name, found)],
+        concurrency={name: found.as_json() for name, found in seen.items()},
         hourly={name: costs.hourly(trial, store, name) for name in manifests},
         operations={name: _operations(found) for name, found in manifests.items()},
         tracker={name: costs.tracker_of(trial, store, trial.endpoint(name), book) for name in manifests},
@@ -72,21 +75,24 @@ def _quarantine(store: Store, endpoint: str) -> list[dict[str, Any]]:
     return [{"endpoint": endpoint, "day": day, "rule": rule, "rows": rows} for (day, rule), rows in sorted(counts.items())]
 
 
-def _bursts(store: Store, endpoint: str) -> list[dict[str, Any]]:
-    table = store.table("invocations", endpoint)
-    if not table.num_rows:
-        return []
-    seen = arrivals.from_invocations(table)
-    found = bursts.observed(seen)
-    began = datetime.fromtimestamp(seen.origin_us / 1e6, tz=UTC)
+def _observed(store: Store, endpoint: str) -> bursts.Concurrency | None:
+    """Concurrency and bursts; None without requests that reached an instance, or where no log has a time for any of them."""
+    try:
+        return bursts.observed(arrivals.from_invocations(store.table("invocations", endpoint)))
+    except ConfigError:
+        return None
+
+
+def _bursts(endpoint: str, found: bursts.Concurrency) -> list[dict[str, Any]]:
     return [
         {
             "endpoint": endpoint,
-            "start": began + timedelta(milliseconds=burst.start_ms),
+            "start": found.began(burst),
             "minutes": (burst.end_ms - burst.start_ms) / bursts.MINUTE_MS,
             "requests": burst.requests,
             "peak_per_minute": burst.peak_rate,
             "cold_hits": burst.cold,
+            "absorbed_ms": burst.absorbed_ms,
             "peak_concurrency": found.peak_concurrent,
         }
         for burst in found.bursts

@@ -25,7 +25,9 @@ class ReportExtras:
         versions: of Fortnight, Python and the libraries the numbers depend on.
         hashes: names of stored things to their sha256 (the head of the hash chain, the price book, trial.toml).
         break_even: one per endpoint and dedicated option, with the curves around the crossing.
-        bursts: "endpoint", "start", "minutes", "requests", "peak_per_minute", "cold_hits", "peak_concurrency".
+        bursts: "endpoint", "start", "minutes", "requests", "peak_per_minute", "cold_hits", "absorbed_ms", "peak_concurrency".
+        concurrency: by endpoint, what its log says of requests at once and of bursts: "peak_concurrent", "busiest_minute",
+            "starts_per_minute", "throttled", "cold_in_bursts", "slowest_absorbed_ms".
         hourly: by endpoint, one list of 24 request counts (local hours) per complete day.
         operations: by endpoint, what could be measured of the effort of running it: "deployments", "handler_line_share",
             "failed_collections", "doctor_warnings"; missing keys are shown as not recorded.
@@ -41,6 +43,7 @@ class ReportExtras:
     hashes: Mapping[str, str] | None = None
     break_even: Sequence[BreakEven] | None = None
     bursts: Sequence[Mapping[str, Any]] | None = None
+    concurrency: Mapping[str, Mapping[str, Any]] | None = None
     hourly: Mapping[str, Sequence[Sequence[int]]] | None = None
     operations: Mapping[str, Mapping[str, Any]] | None = None
     tracker: Mapping[str, TrackerCost] | None = None

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.replaying.settings import AS_IT_IS
 from analysis.scenario import Scenario, classify
 from reports import dimensions, evidence, price_tables, sentences, traffic_tables, verdict_tables
 from reports import format as say
@@ -90,7 +89,8 @@ def _context(result: TrialResult, *, config: Trial, extras: ReportExtras, figure
         "turning_points": sentences.turning_points(result, break_even=extras.break_even or ()),
         "glance": verdict_tables.glance(result, confidence=rule.confidence),
         "whatifs": whatif_table([w for e in ends for w in e.whatifs], {}),
-        "replayed": [w for e in ends for w in e.whatifs if w.name == AS_IT_IS and w.residual_points is not None],
+        "replays": [(e.endpoint, sentences.replayed(e)) for e in ends if e.whatifs],
+        "concurrency": traffic_tables.concurrency(extras),
         "bursts": traffic_tables.bursts(extras),
         "burst_sums": traffic_tables.burst_sums(result, extras),
         "models": traffic_tables.models(ends),

@@ -170,6 +170,14 @@ def _doubt(e: EndpointResult) -> str:
     return f" Doubtful: the replay misses the observed cold-hit rate by {abs(off):.1f} points."
 
 
+def replayed(e: EndpointResult) -> str:
+    """What must be said with the what-ifs of an endpoint: its replay's notes, else its residual."""
+    if e.notes:
+        return " ".join(f"{note[0].upper()}{note[1:]}." for note in e.notes)
+    off = next((w.residual_points for w in e.whatifs if w.name == AS_IT_IS), None)
+    return "" if off is None else f"The replay of “{AS_IT_IS}” is {off:+.1f} percentage points off the observed cold-hit rate."
+
+
 def _setting(of: WhatIf) -> str:
     return f"“{of.name}” on {of.endpoint}"
 

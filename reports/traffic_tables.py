@@ -45,14 +45,39 @@ def bursts(extras: ReportExtras) -> Table:
             say.count(b["peak_per_minute"]),
             say.count(b["cold_hits"]),
             say.percent(b["cold_hits"] / b["requests"] if b["requests"] else None),
-            say.count(b.get("peak_concurrency")),
+            say.ms(b.get("absorbed_ms")),
         )
         for b in shown
     ]
-    columns = ("Endpoint", "Began", "Minutes", "Requests", "Busiest minute", "Cold hits", "Cold-hit rate", "Most in flight")
+    columns = ("Endpoint", "Began", "Minutes", "Requests", "Busiest minute", "Cold hits", "Cold-hit rate", "Absorbed in")
     empty = say.NOT_ASKED if extras.bursts is None else "No bursts were found."
     caption = "Bursts" if len(shown) == len(found) else f"The largest of {len(found):,} bursts, at most {MOST_BURSTS} an endpoint"
     return Table(caption=caption, columns=columns, rows=rows, text_columns=2, empty=empty)
+
+
+def concurrency(extras: ReportExtras) -> Table:
+    """How many requests came at once, and how fast workers did."""
+    rows = [
+        (
+            name,
+            say.count(seen["peak_concurrent"]),
+            say.count(seen["busiest_minute"]),
+            say.count(seen["starts_per_minute"]),
+            say.count(seen["throttled"]),
+            "no burst" if seen["slowest_absorbed_ms"] is None else say.ms(seen["slowest_absorbed_ms"]),
+        )
+        for name, seen in sorted((extras.concurrency or {}).items())
+    ]
+    columns = (
+        "Endpoint",
+        "Most requests at once",
+        "Most in a minute",
+        "Most workers started in a minute",
+        "Throttled",
+        "Slowest burst absorbed in",
+    )
+    empty = say.NOT_ASKED if extras.concurrency is None else "No requests."
+    return Table(caption="Concurrency in the log", columns=columns, rows=rows, empty=empty)
 
 
 def burst_sums(result: TrialResult, extras: ReportExtras) -> Table:

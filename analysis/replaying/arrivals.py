@@ -222,7 +222,7 @@ def _service(columns: dict[str, Floats], cold: Flags, notes: list[str]) -> tuple
         )
     if missing.any():
         median = float(np.median(service[~missing]))
-        notes.append(f"{int(missing.sum())} of {len(service)} requests have no service time: the median, {median:.0f} ms, stands in")
+        notes.append(f"{int(missing.sum()):,} of {len(service):,} requests have no service time: the median, {median:,.0f} ms, stands in")
         service = np.where(missing, median, service)
     return np.maximum(service, 0.0), inside
 

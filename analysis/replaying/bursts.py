@@ -7,7 +7,8 @@ LEAST requests; up to GAP_MINUTES minutes that break a run belong to it. The her
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ class Concurrency:
         busiest_minute: most requests within one minute.
         cold_in_bursts: share of all cold hits that fell into bursts; None without cold hits.
         throttled: requests the platform turned away.
+        origin_us: zero of the arrivals' clock after 1970; None where that is no calendar.
     """
 
     requests: int
@@ -67,11 +69,30 @@ class Concurrency:
     cold_in_bursts: float | None
     throttled: int
     bursts: tuple[Burst, ...]
+    origin_us: int | None = None
+
+    def began(self, burst: Burst) -> datetime | None:
+        """When a burst began, aware."""
+        return (
+            None if self.origin_us is None else datetime.fromtimestamp(self.origin_us / 1e6, UTC) + timedelta(milliseconds=burst.start_ms)
+        )
 
     @property
     def slowest_absorbed_ms(self) -> float | None:
         """The longest any burst took to be absorbed."""
         return max((b.absorbed_ms for b in self.bursts), default=None)
+
+    def sentence(self) -> str:
+        """For people, in two sentences."""
+        said = (
+            f"at most {self.peak_concurrent:,} requests at once, {self.busiest_minute:,} in a minute, "
+            f"{self.starts_per_minute:,} workers started in a minute, {self.throttled:,} throttled. "
+        )
+        if not self.bursts:
+            return f"{said}No bursts"
+        some = f"{len(self.bursts):,} burst" + "s" * (len(self.bursts) != 1)
+        share = "" if self.cold_in_bursts is None else f" with {self.cold_in_bursts:.1%} of all cold hits"
+        return f"{said}{some}{share}, the slowest absorbed in {(self.slowest_absorbed_ms or 0) / 1000:,.1f} s"
 
     def as_json(self) -> dict[str, Any]:
         worst = max(self.bursts, key=lambda b: b.absorbed_ms, default=None)
@@ -85,8 +106,13 @@ class Concurrency:
             "throttled": self.throttled,
             "bursts": len(self.bursts),
             "slowest_absorbed_ms": self.slowest_absorbed_ms,
-            "worst_burst": None if worst is None else {name: getattr(worst, name) for name in Burst.__dataclass_fields__},
+            "worst_burst": None if worst is None else self._burst_json(worst),
         }
+
+    def _burst_json(self, burst: Burst) -> dict[str, Any]:
+        began = self.began(burst)
+        named = {name: getattr(burst, name) for name in Burst.__dataclass_fields__}
+        return named if began is None else {"began": began.isoformat(timespec="seconds"), **named}
 
 
 def observed(arrivals: Arrivals) -> Concurrency:
@@ -95,7 +121,7 @@ def observed(arrivals: Arrivals) -> Concurrency:
     at = arrivals.arrival_ms[callers]
     cold = np.zeros(len(at), np.bool_) if arrivals.cold is None else arrivals.cold[callers]
     ended = at + arrivals.service_ms[callers] if arrivals.ended_ms is None else arrivals.ended_ms[callers]
-    return concurrency(at, ended, cold, throttled=arrivals.throttled)
+    return replace(concurrency(at, ended, cold, throttled=arrivals.throttled), origin_us=arrivals.origin_us)
 
 
 def replayed(result: ReplayResult) -> Concurrency:

@@ -34,6 +34,8 @@ class IdleTimeout:
         best_s: the middle; None where one side is open.
         gaps: requests that tell something.
         warm_beyond, cold_within: the misfits: warm in spite of a longer gap, cold in spite of a shorter one.
+        range_s: every change point that describes the log as well: its misfits are a count, so those within two standard deviations
+            (2 sqrt(n)) of the fewest cannot be told from it. The bracket itself where nothing misfits.
     """
 
     low_s: float
@@ -42,23 +44,24 @@ class IdleTimeout:
     gaps: int
     warm_beyond: int
     cold_within: int
+    range_s: tuple[float, float]
 
     @property
     def misfits(self) -> int:
         return self.warm_beyond + self.cold_within
 
     def as_estimate(self) -> Estimate:
-        return Estimate(low=self.low_s, best=self.best_s, high=self.high_s, n=self.gaps, method=METHOD)
+        return Estimate(low=self.range_s[0], best=self.best_s, high=self.range_s[1], n=self.gaps, method=METHOD)
 
     def sentence(self) -> str:
         """For people, in one line."""
         if self.best_s is None:
             if math.isinf(self.high_s):
-                return f"the log shows no idle time-out up to {self.low_s:.0f} s ({self.gaps} gaps)"
-            return f"every gap was cold, down to {self.high_s:.0f} s ({self.gaps} gaps): the idle time-out is shorter"
+                return f"the log shows no idle time-out up to {self.low_s:.0f} s ({self.gaps:,} gaps)"
+            return f"every gap was cold, down to {self.high_s:.0f} s ({self.gaps:,} gaps): the idle time-out is shorter"
         return (
             f"idle time-out {self.best_s:.0f} s, between {self.low_s:.0f} and {self.high_s:.0f} s, "
-            f"with {self.misfits} misfits among {self.gaps} gaps"
+            f"with {self.misfits:,} misfits among {self.gaps:,} gaps"
         )
 
 
@@ -118,6 +121,7 @@ def from_gaps(gap_us: Ints, cold: Flags) -> IdleTimeout:
     high = np.concatenate((gap / US_PER_S, [math.inf]))[edges]
     misfits = cold_within + warm_beyond
     at = int(np.flatnonzero(misfits == misfits.min())[-1])
+    as_well = np.flatnonzero(misfits <= misfits.min() + 2 * math.sqrt(misfits.min()))
     return IdleTimeout(
         low_s=float(low[at]),
         best_s=float(low[at] + high[at]) / 2 if 0 < at < len(edges) - 1 else None,
@@ -125,4 +129,6 @@ def from_gaps(gap_us: Ints, cold: Flags) -> IdleTimeout:
         gaps=len(gap),
         warm_beyond=int(warm_beyond[at]),
         cold_within=int(cold_within[at]),
+        # Beyond the longest gap the log says nothing.
+        range_s=(float(low[as_well[0]]), float(min(high[as_well[-1]], max(high[at], low[-1])))),
     )

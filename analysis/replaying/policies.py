@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from trial.errors import ConfigError
 
@@ -126,54 +127,68 @@ class Policy:
         return max((s.workers for s in self.min_workers if s.covers(hour)), default=0)
 
 
-def from_flags(
-    *,
-    idle_timeout_s: float | None,
-    dedicated: int | None = None,
-    min_workers: int = 0,
-    max_workers: int | None = None,
-    reject: bool = False,
-    concurrency: int = 1,
-    ping_every_s: float | None = None,
-    provisioned: int = 0,
-    routing: Routing = "newest-created",
-    load_queueing: bool = False,
-    queue_delay_s: float | None = None,
-    requests_per_worker: int | None = None,
-    seed: int = 0,
-) -> Policy:
+def from_flags(*, idle_timeout_s: float | None, dedicated: int | None = None, **given: Any) -> Policy:
     """
-    The policy of `fortnight whatif --idle-timeout ...`.
+    The policy of `fortnight whatif --arrivals ...`: `idle_timeout_s`, `dedicated` and what `changes` takes.
 
     The routing is SimFaaS's unless said otherwise, so that a file replayed by both gives the same averages to the last digit.
 
     Raises:
-        ConfigError: nothing says how long a worker is kept, two scalers at once, or any contradiction of Policy.
+        ConfigError: nothing says how long a worker is kept, or any contradiction of `changes` or Policy.
     """
-    if queue_delay_s is not None and requests_per_worker is not None:
-        raise _contradiction("two scalers at once", "Choose the queue delay or the request count")
-    scaler: QueueDelay | RequestCount | None = None
-    if queue_delay_s is not None:
-        scaler = QueueDelay(seconds=queue_delay_s)
-    elif requests_per_worker is not None:
-        scaler = RequestCount(per_worker=requests_per_worker)
-    policy = Policy(
-        idle_timeout_s=idle_timeout_s,
-        dedicated=dedicated,
-        min_workers=min_workers,
-        max_workers=max_workers,
-        overflow="reject" if reject else "queue",
-        concurrency=concurrency,
-        ping_every_s=ping_every_s,
-        provisioned=provisioned,
-        routing=routing,
-        load_queueing=load_queueing,
-        scaler=scaler,
-        seed=seed,
-    )
+    found: dict[str, Any] = {"routing": "newest-created"} | changes(**given)
+    policy = Policy(idle_timeout_s=idle_timeout_s, dedicated=dedicated, **found)
     if idle_timeout_s is None and dedicated is None:
         raise ConfigError("nothing says how long an idle worker is kept", do="Give --idle-timeout, in seconds, or --dedicated")
     return policy
+
+
+def changes(
+    *,
+    reject: bool | None = None,
+    shifts: Sequence[str] | None = None,
+    load_queueing: bool | None = None,
+    queue_delay_s: float | None = None,
+    requests_per_worker: int | None = None,
+    **named: Any,
+) -> dict[str, Any]:
+    """
+    What the flags of `fortnight whatif` set in a Policy, by the names of its fields; None is a flag that was not given.
+
+    Args:
+        shifts: "8-18=2" is two workers kept ready from 8 to 18 h.
+        named: fields of Policy under their own names.
+
+    Raises:
+        ConfigError: two scaling rules at once, two minimums at once, or a shift that is none.
+    """
+    found = {name: value for name, value in named.items() if value is not None}
+    if shifts:
+        if "min_workers" in found:
+            raise _contradiction("one minimum of workers for always and another by shifts", "Choose one of them")
+        found["min_workers"] = tuple(_shift(text) for text in shifts)
+    if reject is not None:
+        found["overflow"] = "reject" if reject else "queue"
+    rules = [rule for rule in (load_queueing or None, queue_delay_s, requests_per_worker) if rule is not None]
+    if len(rules) > 1:
+        raise _contradiction("two scaling rules at once", "Choose one of queueing on a load, the queue delay and the request count")
+    if rules or load_queueing is not None:
+        found["load_queueing"] = bool(load_queueing)
+        found["scaler"] = None
+    if queue_delay_s is not None:
+        found["scaler"] = QueueDelay(seconds=queue_delay_s)
+    elif requests_per_worker is not None:
+        found["scaler"] = RequestCount(per_worker=requests_per_worker)
+    return found
+
+
+def _shift(text: str) -> Shift:
+    hours, _, workers = text.partition("=")
+    begin, _, end = hours.partition("-")
+    try:
+        return Shift(from_hour=float(begin), to_hour=float(end), workers=int(workers))
+    except ValueError as exc:
+        raise ConfigError(f"{text!r} is no shift", do="Write hours and workers, such as 8-18=2") from exc
 
 
 def _check_values(policy: Policy) -> None:

@@ -17,7 +17,10 @@ def whatif_json(table: WhatIfTable) -> dict[str, Any]:
     return {
         "endpoint": table.endpoint,
         "settings": [row_json(row) for row in table.rows],
+        "slo_ms": table.slo_ms,
+        "noticed_share": table.noticed_share,
         "cheapest_setting_meeting_slo": None if cheapest is None else cheapest.name,
+        "observed": table.observed.as_json(),
         "idle_timeout": {
             "used_s": calibration.idle_timeout_s,
             "low_s": None if found is None else found.low_s,

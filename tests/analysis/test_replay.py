@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from analysis.replay import replay, replay_us
 from analysis.replaying import events as replay_events
 from analysis.replaying import stack as replay_stack
-from analysis.replaying.policies import Policy, QueueDelay, RequestCount, Shift, from_flags
+from analysis.replaying.policies import Policy, QueueDelay, RequestCount, Shift, changes, from_flags
 from analysis.replaying.result import Workers
 from trial.errors import ConfigError
 
@@ -321,8 +321,23 @@ def test_flags_make_a_policy_or_one_line():
         from_flags(idle_timeout_s=None)
     with pytest.raises(ConfigError, match="no idle time-out"):
         from_flags(idle_timeout_s=None, ping_every_s=480)
-    with pytest.raises(ConfigError, match="two scalers"):
-        from_flags(idle_timeout_s=5, queue_delay_s=4, requests_per_worker=2)
+    assert from_flags(idle_timeout_s=5, load_queueing=True).load_queueing
+    by_day = from_flags(idle_timeout_s=5, shifts=["8-18=2", "22-6=1"])
+    assert [by_day.floor_at(hour * 3_600_000.0) for hour in (0, 6, 8, 17, 18, 23)] == [1, 0, 2, 2, 0, 1]
+    for two in ({"queue_delay_s": 4, "requests_per_worker": 2}, {"queue_delay_s": 4, "load_queueing": True}):
+        with pytest.raises(ConfigError, match="two scaling rules"):
+            from_flags(idle_timeout_s=5, **two)
+    with pytest.raises(ConfigError, match="one minimum of workers"):
+        from_flags(idle_timeout_s=5, min_workers=1, shifts=["8-18=2"])
+    for text in ("8-18", "8=2", "x-y=2", "8-18=1.5", "8-18=-1", "8-8=1", "8-nan=1", ""):
+        with pytest.raises(ConfigError, match="shift"):
+            from_flags(idle_timeout_s=5, shifts=[text])
+
+
+def test_scaling_flags_replace_the_rule_a_trial_was_found_to_follow():
+    assert changes(queue_delay_s=4) == {"load_queueing": False, "scaler": QueueDelay(seconds=4)}
+    assert changes(load_queueing=False) == {"load_queueing": False, "scaler": None}
+    assert changes(load_queueing=None, min_workers=2, routing=None) == {"min_workers": 2}
 
 
 def test_a_worker_that_stops_before_the_first_arrival_has_stopped():

@@ -415,9 +415,20 @@ def extras() -> ReportExtras:
                 "requests": 412,
                 "peak_per_minute": 71,
                 "cold_hits": 66,
+                "absorbed_ms": 41_300.0,
                 "peak_concurrency": 13,
             }
         ],
+        concurrency={
+            "summariser-run": {
+                "peak_concurrent": 13,
+                "busiest_minute": 74,
+                "starts_per_minute": 9,
+                "throttled": 17,
+                "cold_in_bursts": 0.03,
+                "slowest_absorbed_ms": 41_300.0,
+            }
+        },
         hourly={name: _hours(name) for name in SHAPES},
         operations={"summariser-run": {"deployments": 2, "handler_line_share": 0.991, "failed_collections": 1, "doctor_warnings": 0}},
         tracker={

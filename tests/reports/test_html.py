@@ -174,6 +174,15 @@ def test_every_section_of_the_report_has_its_place(page: str) -> None:
     assert "Measured beside planted" in text
 
 
+def test_the_what_if_names_its_slo_and_bursts_say_how_long_they_hurt(result: TrialResult, config: Trial, extras: ReportExtras) -> None:
+    noted = replace(result, endpoints=tuple(replace(e, notes=("idle time-out 640 s", "do not trust")) for e in result.endpoints))
+    page = render(noted, config=config, extras=extras, figures={})
+    text = re.sub(r"\s+", " ", "".join(Page(page).text).replace("\u00a0", " "))
+    assert "a setting meets it when at most 1 % of callers take longer" in text
+    assert "Idle time-out 640 s. Do not trust." in text
+    assert "Concurrency in the log" in text and "41.3 s" in text and "Most workers started in a minute" in text
+
+
 def test_a_running_trial_says_so(running: TrialResult, config: Trial, extras: ReportExtras) -> None:
     text = render(running, config=config, extras=extras, figures=draw_all(running, config=config, extras=extras))
     assert "Day 6 of 14: the trial is still running" in text

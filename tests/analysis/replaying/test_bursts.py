@@ -94,3 +94,26 @@ def test_observed_bursts_leave_pings_out():
     )
     found = observed(log)
     assert (found.requests, found.peak_concurrent, found.cold_hits, found.throttled) == (2, 2, 1, 3)
+
+
+def test_a_sentence_and_the_time_of_the_worst_burst_from_a_log():
+    at = viral()
+    result = replay(at, np.full(len(at), 200.0), Policy(idle_timeout_s=600), cold_extra_ms=10_000)
+    seen = Arrivals(
+        arrival_ms=at,
+        service_ms=np.full(len(at), 200.0),
+        cold_extra_ms=None,
+        synthetic=np.zeros(len(at), np.bool_),
+        day=np.zeros(len(at), np.int64),
+        days=1,
+        cold=result.cold,
+        ended_ms=at + 200 + result.waited_us / 1000,
+        origin_us=1_793_577_600_000_000,
+        throttled=1234,
+    )
+    found = observed(seen)
+    assert found.as_json()["worst_burst"]["began"] == "2026-11-02T02:00:00+00:00"
+    assert "1,000 in a minute" in found.sentence() and "1,234 throttled" in found.sentence()
+    assert "1 burst with " in found.sentence() and found.sentence().endswith(" s")
+    quiet = concurrency(np.arange(3) * MINUTE, np.arange(3) * MINUTE + 5, np.zeros(3, np.bool_))
+    assert quiet.sentence().endswith("No bursts") and quiet.as_json()["worst_burst"] is None
