@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from analysis.costing.busy import busy
-from analysis.costing.instances import by_life, idle_of
+from analysis.costing.instances import by_life, estimated, idle_of
 from analysis.costing.lives import lives
 from analysis.costing.nodes import by_node
 from analysis.costing.reconcile import billed_by_day
@@ -46,7 +46,7 @@ def endpoint_cost(
         invocations: tables of trial.schema.INVOCATIONS, in any order, together or day by day; read once.
         instances: of all days; the same instance may appear on each day it was seen.
         usage: the provider's counts and bills; put beside the model, never mixed into it, except metered instance-time.
-        idle_timeout_s: the idle time-out estimated from the log, used where trial.toml gives none.
+        idle_timeout_s: the idle time-out estimated from the log, used where trial.toml gives none; its bounds are the lives'.
 
     Raises:
         ConfigError: the row is closed, lacks a rate, or needs resources or an idle time-out that trial.toml does not give.
@@ -62,6 +62,7 @@ def endpoint_cost(
         requests=sum(s.requests for s in days),
         tokens=sum(m.get("input_tokens", 0) + m.get("output_tokens", 0) for s in days for m in s.by_model.values()),
         hours_per_month=prices.hours_per_month,
+        idle_timeout_s=idle_timeout_s if estimated(endpoint, row, idle_timeout_s) else None,
     )
 
 

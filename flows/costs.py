@@ -13,14 +13,19 @@ from analysis import prices
 from analysis.cost import endpoint_cost
 from analysis.costing import dedicated
 from analysis.costing.tracker import TrackerCost, tracker_cost
+from analysis.replaying.arrivals import from_invocations
+from analysis.replaying.idle_timeout import estimate_idle_timeout
 from trial import pulls
 from trial.config import Trial
 from trial.errors import ConfigError
-from trial.records import Instance
+from trial.records import Estimate, Instance
 from trial.results import DedicatedCost, EndpointCost, EndpointResult
 from trial.store import Store
 
 log = logging.getLogger("fortnight")
+
+# A change point that more than every fifth gap contradicts describes no time-out.
+MOST_MISFITS = 0.2
 
 
 def book_of(trial: Trial, *, name: str | None = None) -> prices.PriceBook:
@@ -53,19 +58,42 @@ def cost_of(trial: Trial, store: Store, endpoint: Any, result: EndpointResult, b
     if endpoint.price is None or not result.days:
         return None
     try:
+        row = book.row(endpoint.price)
         return endpoint_cost(
             endpoint,
-            book.row(endpoint.price),
+            row,
             days=result.days,
             invocations=_tables(store, endpoint.name),
             calendar=trial.calendar,
             prices=trial.prices,
             instances=instances_of(store, endpoint.name),
             usage=[bucket for m in store.manifests(endpoint.name) for bucket in m.usage],
+            idle_timeout_s=_idle_timeout(store, endpoint, row),
         )
     except ConfigError as exc:
         log.warning("%s: no cost: %s", endpoint.name, exc)
         return None
+
+
+def _idle_timeout(store: Store, endpoint: Any, row: Any) -> Estimate | None:
+    """How long the log says an idle instance was kept, where the bill depends on it and trial.toml says nothing."""
+    if endpoint.idle_timeout_s is not None or row.rule != "instance-life":
+        return None
+    try:
+        seen = from_invocations(store.table("invocations", endpoint.name))
+    except ConfigError:  # nothing to see it in: the price row's default stands
+        return None
+    if seen.cold is None or seen.telling is None or seen.ended_ms is None:
+        return None
+    found = estimate_idle_timeout(
+        seen.arrival_ms,
+        seen.ended_ms,
+        seen.cold,
+        known=seen.telling,
+        min_workers=endpoint.min_workers,
+        concurrency=endpoint.concurrency,
+    )
+    return found.as_estimate() if found.misfits <= MOST_MISFITS * found.gaps else None
 
 
 def tracker_of(trial: Trial, store: Store, endpoint: Any, book: prices.PriceBook) -> TrackerCost:

@@ -88,7 +88,12 @@ class DayCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointCost:
-    """An endpoint's modelled cost, day by day, priced with one row of the price book."""
+    """
+    An endpoint's modelled cost, day by day, priced with one row of the price book.
+
+    Args:
+        idle_timeout_s: as estimated from the log, where the cost rests on it; None where trial.toml or the price row says it.
+    """
 
     endpoint: str
     price: str
@@ -96,6 +101,7 @@ class EndpointCost:
     requests: int
     tokens: int = 0
     hours_per_month: int = 730
+    idle_timeout_s: Estimate | None = None
 
     @property
     def total_usd(self) -> Decimal:

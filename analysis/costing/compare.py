@@ -35,7 +35,7 @@ def compare(
 
     Args:
         days: the endpoint's complete days, those of `cost`.
-        idle_timeout_s: estimated from the log, where trial.toml gives none.
+        idle_timeout_s: where trial.toml gives none; default: the one the cost rests on.
 
     Raises:
         ConfigError: a row that cannot price its side.
@@ -47,7 +47,7 @@ def compare(
         total = total + day
     traffic = traffic_of(total)
     start = total.sketches.get("init_ms")
-    idle = idle_of(endpoint, row, idle_timeout_s).best_us / 1e6 if row.rule == "instance-life" else 0.0
+    idle = idle_of(endpoint, row, idle_timeout_s or cost.idle_timeout_s).best_us / 1e6 if row.rule == "instance-life" else 0.0
     curve = serverless(
         cost,
         row,

@@ -36,8 +36,12 @@ def idle_of(endpoint: Any, row: PriceRow, estimate: Estimate | None = None) -> I
         ConfigError: idle time is billed and nobody says how long it lasts.
     """
     given = endpoint.idle_timeout_s
-    if given is None and estimate is not None and estimate.best is not None:
-        return Idle(low_us=to_us(estimate.low), best_us=to_us(estimate.best), high_us=to_us(estimate.high))
+    if estimated(endpoint, row, estimate):
+        assert estimate is not None and estimate.best is not None
+        bounds = (estimate.low, estimate.high)
+        if row.idle is not None and not row.idle.promised:
+            bounds = (min(estimate.low, float(row.idle.bounds[0])), max(estimate.high, float(row.idle.bounds[1])))
+        return Idle(low_us=to_us(bounds[0]), best_us=to_us(estimate.best), high_us=to_us(bounds[1]))
     if given is None and row.idle is None:
         raise ConfigError(
             "bills idle time, and neither the price book nor trial.toml says how long an idle instance is kept",
@@ -48,6 +52,11 @@ def idle_of(endpoint: Any, row: PriceRow, estimate: Estimate | None = None) -> I
     exact = row.idle is None or (given is not None and row.idle.promised)
     low, high = (best, best) if exact or row.idle is None else row.idle.bounds
     return Idle(low_us=to_us(min(low, best)), best_us=to_us(best), high_us=to_us(max(high, best)))
+
+
+def estimated(endpoint: Any, row: PriceRow, estimate: Estimate | None) -> bool:
+    """Whether the idle time-out that the bill rests on is the log's: trial.toml has none, and the log shows both of its sides."""
+    return row.rule == "instance-life" and endpoint.idle_timeout_s is None and estimate is not None and estimate.best is not None
 
 
 def by_life(

@@ -178,7 +178,24 @@ def test_cloud_run_idle_time_is_a_range_that_holds_the_truth():
     assert day.low <= 400 * rate <= day.high
     estimate = Estimate(low=590, best=600, high=640, n=30, method="change point")
     (day,) = cost(RUN, "cloud-run-l4-no-zonal", rows=rows, instances=[instance(NOON, NOON + seconds(11))], idle_timeout_s=estimate).days
-    assert (day.low, day.total_usd, day.high) == (601 * rate, 611 * rate, 651 * rate)
+    # Cloud Run promises no time-out: the log tells the usual one, and the range stays around it.
+    assert (day.low, day.total_usd, day.high) == (11 * rate, 611 * rate, 911 * rate)
+
+
+def test_an_idle_timeout_read_off_the_log_carries_its_uncertainty_into_the_cost():
+    rows, lives = [invocation(NOON + seconds(10))], [instance(NOON, NOON + seconds(11))]
+    rate = Decimal("0.00031")
+    estimate = Estimate(low=55, best=60, high=70, n=30, method="change point")
+    found = cost(RUNPOD, "runpod-flex-4090", rows=rows, instances=lives, idle_timeout_s=estimate)
+    (day,) = found.days
+    assert (day.low, day.total_usd, day.high) == (66 * rate, 71 * rate, 81 * rate)
+    assert found.idle_timeout_s is estimate
+    configured = cost(
+        RUNPOD.model_copy(update={"idle_timeout_s": 5.0}), "runpod-flex-4090", rows=rows, instances=lives, idle_timeout_s=estimate
+    )
+    assert (configured.total_usd, configured.idle_timeout_s) == (16 * rate, None)
+    one_sided = Estimate(low=55, best=None, high=float("inf"), n=30, method="change point")
+    assert cost(RUNPOD, "runpod-flex-4090", rows=rows, instances=lives, idle_timeout_s=one_sided).total_usd == 16 * rate
 
 
 def test_metered_instance_time_replaces_what_was_inferred():

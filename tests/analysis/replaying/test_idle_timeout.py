@@ -85,6 +85,21 @@ def test_misfits_are_counted_by_kind():
     assert (found.low_s, found.high_s, found.cold_within, found.warm_beyond) == (4.0, 5.0, 1, 1)
 
 
+@given(seed=st.integers(0, 200))
+@settings(max_examples=20, deadline=None)
+def test_misfits_widen_the_range_until_it_holds_what_was_planted(seed):
+    rng = np.random.default_rng(seed)
+    gaps = np.sort(rng.uniform(0, 120, 400)) * 1_000_000
+    cold = (gaps > 60_000_000) ^ (rng.random(400) < 0.05)
+    found = from_gaps(gaps.astype(np.int64), cold)
+    low, high = found.range_s
+    assert low <= found.low_s <= found.high_s <= high < math.inf
+    assert low <= 60 <= high and high - low < 30
+    assert (found.as_estimate().low, found.as_estimate().high) == (low, high)
+    exact = from_gaps(gaps.astype(np.int64), gaps > 60_000_000)
+    assert exact.range_s == (exact.low_s, exact.high_s)
+
+
 def test_kept_workers_and_shared_ones_tell_nothing():
     # One worker is kept for ever: its long gaps are warm, whatever the time-out.
     rng = np.random.default_rng(4)
