@@ -68,6 +68,7 @@ def test_boto3_gets_the_region_the_address_and_more_than_three_tries(trial, monk
         meta = clients.logs.meta
         assert (meta.region_name, meta.endpoint_url) == ("eu-west-1", "http://127.0.0.1:9")
         assert meta.config.retries["total_max_attempts"] == 8
+        assert meta.config.retries["mode"] == "adaptive"
         assert 1 < clients.slices <= CALLS_PER_SECOND
 
 
