@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import ville
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -54,6 +55,17 @@ def test_evidence_is_the_printed_formula():
 @pytest.mark.parametrize("cold", [0, 25, 100])
 def test_where_equal_days_leave_no_spread_the_limit_counts(days, cold):
     assert evidence([100] * days, [cold] * days, 0.2) == pytest.approx((1 + days) ** ((days - 1) / 2))
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.02, 0.05])
+def test_over_many_days_it_is_the_gaussian_mixture_of_ville(shift):
+    """With the variance known to so many days, Wang and Ramdas's t-mixture is Robbins's normal mixture over the effect size."""
+    rng = np.random.default_rng([14, int(100 * shift)])
+    scores = rng.normal(shift, 1.0, 20_000)
+    cold = 200_000 + np.rint(10_000 * scores)
+    plain = ville.MSPRT(theta0=0.0, sigma=float(scores.std(ddof=1)), tau=float(scores.std(ddof=1))).fit(scores)
+    ours = evidence([1_000_000] * len(cold), cold, 0.2)
+    assert math.log(ours) == pytest.approx(plain.log_e_values_[-1], rel=0.01, abs=0.01)
 
 
 @pytest.mark.parametrize(("requests", "cold"), [([15, 30, 35, 55, 5], [3, 6, 7, 11, 1]), ([0] * 5, [0] * 5)])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import ville
 
 from analysis.judging import diagnostics, looks
 from analysis.judging.calibration import calibrate, calibrate_days
@@ -151,7 +152,6 @@ def test_the_beta_binomial_rule_is_its_closed_form():
 
 
 def test_the_beta_binomial_rule_agrees_with_ville():
-    ville = pytest.importorskip("ville", reason="not a dependency: pip install ville for this cross-check")
     rng = np.random.default_rng(12)
     for _ in range(100):
         rate, threshold, alpha = rng.uniform(0.05, 0.5), rng.uniform(0.05, 0.5), rng.choice([0.01, 0.05, 0.1])
