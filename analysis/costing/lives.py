@@ -7,7 +7,8 @@ bounds: the shortest life that the evidence allows and the longest.
     end    last request's end + idle time-out: exact where the time-out is a setting (RunPod), a range where the platform
            only promises "up to" (Cloud Run: nothing to 15 minutes)
     start  the platform's own start entry; where it gives none, the first sign of life, and at the earliest the arrival of the
-           request that caused it
+           request that caused it. A process start (RunPod) has the container's start before it, in no log: at the earliest when
+           the request that it served first arrived, where a job object tells that
 """
 
 from __future__ import annotations
@@ -78,8 +79,9 @@ def lives(instances: Iterable[Instance], busy: Busy, *, idle: Idle, resumes: boo
     seen = _united(instances)
     for name, records in sorted(seen.items()):
         intervals = busy.by_instance.get(name, _NONE)
-        for record, mine in _shared(records, intervals):
-            found += _lives_of(record, mine, busy.arrivals.get(name), idle=idle, resumes=resumes)
+        for number, (record, mine) in enumerate(_shared(records, intervals)):
+            arrival = busy.arrivals.get(name) if number == 0 else None
+            found += _lives_of(record, mine, arrival, idle=idle, resumes=resumes)
     for owner, intervals in busy.by_instance.items():
         if owner is None:
             found += _anonymous(intervals, idle)
@@ -147,7 +149,7 @@ def _lives_of(seen: _Seen, intervals: Intervals, arrival: int | None, *, idle: I
 
 def _life(seen: _Seen, busy: Intervals, arrival: int | None, *, idle: Idle, first: bool, last: bool) -> Life:
     begin = int(busy[0, 0]) if len(busy) else seen.first
-    start, earliest = (_start(seen, begin, arrival)) if first else (begin, begin)
+    earliest, start, latest = _start(seen, begin, arrival) if first else (begin, begin, begin)
     ready = max(start, _ready(seen, begin) if first else begin)
     served = int(busy[-1, 1]) if len(busy) else ready
     signs = max(served, seen.last) if last else served
@@ -157,20 +159,29 @@ def _life(seen: _Seen, busy: Intervals, arrival: int | None, *, idle: Idle, firs
         start_us=start,
         ready_us=min(ready, end),
         end_us=end,
-        shortest=(start, max(signs, served + idle.low_us)),
+        shortest=(latest, max(signs, served + idle.low_us)),
         longest=(earliest, max(signs, served + idle.high_us)),
         busy=busy,
         kept=seen.kept,
     )
 
 
-def _start(seen: _Seen, begin: int, arrival: int | None) -> tuple[int, int]:
-    """(best, earliest): a reported process start has a container start before it, taken to be no longer than its own start-up."""
+def _start(seen: _Seen, begin: int, arrival: int | None) -> tuple[int, int, int]:
+    """
+    (earliest, best, latest).
+
+    A reported process start has a container start before it, taken to be no longer than the start-up that is seen. A request that
+    came before the process and was served by it waited for queue and container, which no log parts: half of the wait is the guess.
+    """
     if seen.started is None:
         start = min(seen.first, begin)
-        return start, min(start, arrival if arrival is not None else start)
+        return min(start, arrival if arrival is not None else start), start, start
     hidden = seen.init if seen.init is not None and seen.ready is None else 0
-    return seen.started, seen.started - hidden
+    earliest = seen.started - hidden
+    if not hidden or arrival is None or arrival >= seen.started:
+        return earliest, seen.started, seen.started
+    earliest = max(earliest, arrival)
+    return earliest, (earliest + seen.started) // 2, seen.started
 
 
 def _ready(seen: _Seen, begin: int) -> int:

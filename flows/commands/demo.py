@@ -60,6 +60,7 @@ def compare(truth: Mapping[str, Mapping[Any, Any]], result: TrialResult) -> list
         if total is None:
             continue
         gpu = total.sketches.get("gpu_ms")
+        days = endpoint.cost.days if endpoint.cost else ()
         rows.append(
             {
                 "endpoint": endpoint.endpoint,
@@ -69,6 +70,7 @@ def compare(truth: Mapping[str, Mapping[Any, Any]], result: TrialResult) -> list
                     "cold_hits": total.cold_hits,
                     "gpu_seconds": (gpu.sum_us if gpu else 0) / 1e6,
                     "usd": float(endpoint.cost.total_usd) if endpoint.cost else None,
+                    "usd_bounds": [float(sum(d.low for d in days)), float(sum(d.high for d in days))] if days else None,
                 },
                 "planted": {
                     "requests": sum(d.requests for d in planted),
@@ -148,10 +150,11 @@ def _print(rows: list[dict[str, Any]], result: TrialResult, files: ReportFiles, 
         measured, planted = row["measured"], row["planted"]
         same = "equal" if measured["cold_hits"] == planted["cold_hits"] else "DIFFERENT"
         usd = "-" if measured["usd"] is None else f"${measured['usd']:,.2f}"
+        bounds = " to ".join(f"${end:,.2f}" for end in measured["usd_bounds"] or ())
         print(f"  {row['endpoint']}")
         print(f"    cold hits  {measured['cold_hits']:,} of {measured['requests']:,} requests; planted {planted['cold_hits']:,}: {same}")
         print(f"    GPU time   {measured['gpu_seconds']:,.1f} s; planted {planted['gpu_seconds']:,.1f} s")
-        print(f"    cost       {usd} modelled; planted bill ${planted['usd']:,.2f}")
+        print(f"    cost       {usd} modelled, within {bounds}; planted bill ${planted['usd']:,.2f}")
     print("\nVerdicts")
     for endpoint in result.endpoints:
         verdict = endpoint.verdict

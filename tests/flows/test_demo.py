@@ -40,6 +40,9 @@ def test_what_is_measured_is_what_was_planted(demo):
         for figure in ("requests", "cold_hits"):
             assert row["measured"][figure] == row["planted"][figure] > 0, row["endpoint"]
         assert row["measured"]["gpu_seconds"] == pytest.approx(row["planted"]["gpu_seconds"], abs=0.001)
+    for row in rows.values():
+        low, high = row["measured"]["usd_bounds"]
+        assert low <= row["planted"]["usd"] <= high, row["endpoint"]
     # Lambda bills each request; Cloud Run meters instance-time; RunPod's container start is in no log (docs/cost.md).
     assert rows["summariser-lambda"]["measured"]["usd"] == pytest.approx(rows["summariser-lambda"]["planted"]["usd"], abs=0.005)
     assert rows["summariser-run"]["measured"]["usd"] == pytest.approx(rows["summariser-run"]["planted"]["usd"], rel=0.001)

@@ -69,6 +69,30 @@ def test_what_precedes_a_process_is_taken_to_be_no_longer_than_its_own_start():
     assert life.start_us == us(0)
 
 
+def test_a_job_that_came_before_the_process_bounds_the_containers_start():
+    """The wait before the process is queue and container start together: nothing, all, and best guess half of it."""
+    rows = invocations_table([invocation(-3, queue_ms=11_000.0)])
+    (life,) = lives([seen(0, 9, started_at=at(0), init_ms=8000.0)], busy([rows]), idle=FIVE)
+    assert (life.longest[0], life.start_us, life.shortest[0]) == (us(-3), us(-1.5), us(0))
+    assert life.phases_us(us(-10), us(60)) == {"start": int(9.5 * S), "run": S, "idle": 5 * S}
+    # A long queue before it is not taken for a start longer than the one that is seen.
+    rows = invocations_table([invocation(-300, queue_ms=308_000.0)])
+    (life,) = lives([seen(0, 9, started_at=at(0), init_ms=8000.0)], busy([rows]), idle=FIVE)
+    assert (life.longest[0], life.start_us, life.shortest[0]) == (us(-8), us(-4), us(0))
+
+
+def test_a_start_that_the_platform_reports_is_the_start_whenever_the_request_came():
+    rows = invocations_table([invocation(-1, queue_ms=9000.0)])
+    (life,) = lives([seen(0, 9, started_at=at(0), ready_at=at(8), init_ms=8000.0)], busy([rows]), idle=FIVE)
+    assert (life.longest[0], life.start_us, life.shortest[0]) == (us(0), us(0), us(0))
+
+
+def test_a_second_process_is_not_dated_by_the_first_ones_request():
+    days = [seen(0, 10, started_at=at(0), init_ms=5000.0), seen(100, 110, started_at=at(100), init_ms=5000.0)]
+    found = lives(days, busy([invocations_table([invocation(-2, queue_ms=7000.0), invocation(105)])]), idle=FIVE)
+    assert [(x.longest[0], x.start_us) for x in found] == [(us(-2), us(-1)), (us(95), us(100))]
+
+
 def test_the_same_instance_on_two_days_is_one_life():
     days = [seen(0, 100, started_at=at(0)), seen(50, 300), seen(250, 400)]
     (life,) = lives(days, busy([invocations_table([invocation(399)])]), idle=FIVE)
