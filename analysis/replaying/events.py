@@ -16,6 +16,7 @@ from analysis.replaying.result import Flags, Ints, Workers
 # At one instant: a worker is ready before it is done, and what frees a worker comes before what looks for one.
 READY, DONE, FLOOR, EXPIRY, SCALE = range(5)
 HOUR_US = 3_600_000_000
+NEVER_US = 1 << 62
 
 
 class Outcome(NamedTuple):
@@ -38,10 +39,12 @@ def run(policy: Policy, *, arrival: Ints, service: Ints, cold_extra: Ints, start
         standard_load_us: the load of a worker that no request has triggered.
     """
     loop = _Loop(policy, arrival, service, cold_extra, start_us, end_us, standard_load_us)
+    events, expiring = loop.events, loop.expiring
     for request, now in enumerate(loop.arrival):
-        loop.advance(now)
+        if (events and events[0][0] <= now) or (expiring and expiring[0][0] <= now):
+            loop.advance(now)
         loop.arrive(request, now)
-    loop.advance(None)
+    loop.advance(NEVER_US)
     return loop.outcome()
 
 
@@ -71,23 +74,28 @@ class _Loop:
         for moment in _floor_changes(policy, start_us, end_us):
             heappush(self.events, (moment, FLOOR, 0))
 
-    def advance(self, now: int | None) -> None:
-        """Handles every event up to and including `now`; all of them when None."""
-        events, expiring, fleet = self.events, self.expiring, self.fleet
-        while events or expiring:
+    def advance(self, now: int) -> None:
+        """Handles every event up to and including `now`."""
+        events, expiring, fleet, workers, queue = self.events, self.expiring, self.fleet, self.fleet.workers, self.queue
+        while True:
             if expiring and (not events or expiring[0] < events[0]):
-                if now is not None and expiring[0][0] > now:
+                at, _, worker, since = expiring[0]
+                if at > now:
                     return
-                at, _, worker, since = expiring.popleft()
-                fleet.expire(worker, since, at)
+                expiring.popleft()
+                if workers[worker].idle_since == since:  # mostly it was used again meanwhile
+                    fleet.expire(worker, since, at)
                 continue
-            if now is not None and events[0][0] > now:
+            if not events or events[0][0] > now:
                 return
             at, kind, subject = heappop(events)
             if kind == DONE:
                 fleet.release(subject, at)
                 self.in_progress -= 1
-                self._freed(subject, at)
+                if queue:
+                    self._freed(subject, at)
+                elif self.timeout is not None and workers[subject].idle_since == at:
+                    expiring.append((at + self.timeout, EXPIRY, subject, at))
             elif kind == READY:
                 fleet.made_ready(subject)
                 self._freed(subject, at)
@@ -126,10 +134,13 @@ class _Loop:
         )
 
     def _serve(self, request: int, worker: int, now: int) -> None:
-        ready = self.fleet.workers[worker].ready
+        came, by = self.arrival[request], self.fleet.workers[worker]
+        ready = by.ready
         begins = max(now, ready)
-        self.waited[request] = begins - self.arrival[request]
-        self.cold[request] = ready > self.arrival[request] or self.fleet.workers[worker].started_for == request
+        if begins != came:
+            self.waited[request] = begins - came
+        if ready > came or by.started_for == request:
+            self.cold[request] = True
         self.served[request] = True
         self.in_progress += 1
         self.fleet.assign(worker, now)

@@ -49,8 +49,10 @@ class Fleet:
     _shuffled: list[int] = field(default_factory=list)
     _place: dict[int, int] = field(default_factory=dict)
     _random: random.Random = field(init=False)
+    _shared: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        self._shared = self.policy.concurrency > 1
         self._random = random.Random(self.policy.seed)
 
     def start(self, now: int, *, load_us: int, pinned: bool = False, started_for: int | None = None) -> int:
@@ -100,7 +102,7 @@ class Fleet:
             worker.busy_from = now
         worker.in_flight += 1
         worker.requests += 1
-        if worker.ready <= now:
+        if self._shared and worker.ready <= now:
             self._roomy.pop(number, None)
             if worker.in_flight < self.policy.concurrency:
                 self._roomy[number] = None
@@ -113,7 +115,8 @@ class Fleet:
             if worker.ready <= now:
                 self._roomy[number] = None
         else:
-            self._roomy.pop(number, None)
+            if self._shared:
+                self._roomy.pop(number, None)
             self._rest(number, now)
 
     def expire(self, number: int, since: int, now: int) -> None:
