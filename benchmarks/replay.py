@@ -137,13 +137,19 @@ def _one_case(python: str, name: str, gaps_s: np.ndarray, service_s: np.ndarray)
     same = Policy(idle_timeout_s=600, routing="newest-created")
     check = replay_us(arrival_us, service_us, same, cold_extra_us=extra)
     theirs_per_s = theirs["requests"] / theirs["cpu_s"]
-    mine = {"cpython": _speed_of(arrival_us, service_us, extra, compiled=False)}
+    flags = replay_identity.cold_flags_us(arrival_us, service_us, extra, idle_timeout_s=600)
+    policy = Policy(idle_timeout_s=600)
+    ways: dict[str, Callable[[], Any]] = {
+        "event loop": lambda: replay_us(arrival_us, service_us, policy, cold_extra_us=extra, compiled=False),
+        "identity, cold hits alone": lambda: replay_identity.cold_flags_us(arrival_us, service_us, extra, idle_timeout_s=600),
+    }
     if NUMBA:
-        mine["numba"] = _speed_of(arrival_us, service_us, extra, compiled=True)
+        ways["event loop with numba"] = lambda: replay_us(arrival_us, service_us, policy, cold_extra_us=extra, compiled=True)
+    mine = {name: _speed_of(run, len(arrival_us)) for name, run in ways.items()}
     return {
         "case": name,
         "requests": len(arrival_us),
-        "cold": {"fortnight": check.cold_hits, "simfaas": theirs["cold"]},
+        "cold": {"fortnight": check.cold_hits, "identity": int(flags.sum()), "simfaas": theirs["cold"]},
         "alive_mean": {"fortnight": round(check.mean_workers()["alive_mean"], 6), "simfaas": round(theirs["alive_mean"], 6)},
         "peak_workers": check.workers.peak,
         "simfaas_requests_per_cpu_s": round(theirs_per_s),
@@ -152,13 +158,12 @@ def _one_case(python: str, name: str, gaps_s: np.ndarray, service_s: np.ndarray)
     }
 
 
-def _speed_of(arrival: np.ndarray, service: np.ndarray, extra: np.ndarray, *, compiled: bool) -> float:
+def _speed_of(run: Callable[[], Any], requests: int) -> float:
     """Requests per CPU second, over at least a million of them; compiling is not counted, as SimFaaS's import is not."""
-    policy = Policy(idle_timeout_s=600)
-    replay_us(arrival, service, policy, cold_extra_us=extra, compiled=compiled)
-    repeats = max(1, 1_000_000 // len(arrival))
-    _, seconds = timed(lambda: [replay_us(arrival, service, policy, cold_extra_us=extra, compiled=compiled) for _ in range(repeats)])
-    return len(arrival) * repeats / seconds[0]
+    run()
+    repeats = max(1, 1_000_000 // requests)
+    _, seconds = timed(lambda: [run() for _ in range(repeats)])
+    return requests * repeats / seconds[0]
 
 
 def lines(report: dict[str, Any]) -> list[str]:
@@ -186,7 +191,8 @@ def lines(report: dict[str, Any]) -> list[str]:
             f"  {how}: {rate:,} requests/s, {case['times_faster'][how]:,} times faster" for how, rate in case["requests_per_cpu_s"].items()
         ]
         out.append(
-            f"  cold {cold['fortnight']:,} and {cold['simfaas']:,}; workers alive {alive['fortnight']} and {alive['simfaas']};"
+            f"  cold {cold['fortnight']:,}, by the identity {cold['identity']:,}, SimFaaS {cold['simfaas']:,};"
+            f" workers alive {alive['fortnight']} and {alive['simfaas']};"
             f" at most {case['peak_workers']}"
         )
     return out
