@@ -13,7 +13,7 @@ import typer
 from reports.mlflow_urls import experiment_url
 from trial import config
 from trial.config import Trial
-from trial.errors import ConfigError
+from trial.errors import ConfigError, StoreError
 
 
 def run(path: Path, *, port: int) -> None:
@@ -22,6 +22,8 @@ def run(path: Path, *, port: int) -> None:
     if uri.startswith(("http://", "https://")):
         typer.echo(f"This trial is tracked on a server: open {uri}")
         return
+    # MLflow's own landing page is an overview that shows nothing of a trial.
+    found = _experiment(trial)
     base = f"http://127.0.0.1:{port}"
     with socket.socket() as probe:
         # As a server binds: the last one's closed connections are no hindrance.
@@ -30,9 +32,7 @@ def run(path: Path, *, port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except (OSError, OverflowError) as exc:
             raise ConfigError(f"port {port} cannot be used: {exc}", do="Name another with --port") from exc
-    # MLflow's own landing page is an overview that shows nothing of a trial.
-    found = _experiment(trial)
-    typer.echo(f"MLflow: {experiment_url(base, found) if found else base} (Ctrl-C ends it)", err=True)
+    typer.echo(f"MLflow: {experiment_url(base, found)} (Ctrl-C ends it)", err=True)
     command = [
         sys.executable,
         "-m",
@@ -59,9 +59,20 @@ def run(path: Path, *, port: int) -> None:
             server.wait(timeout=20)
 
 
-def _experiment(trial: Trial) -> str | None:
-    """The trial's experiment; None before the first collection."""
+def _experiment(trial: Trial) -> str:
+    """
+    The trial's experiment.
+
+    Raises:
+        StoreError: nothing was logged of it yet. Where MLflow's SQLite file is missing, none is made.
+    """
+    nothing = StoreError(f"nothing of {trial.trial.name} is there yet", where=trial.tracking_uri, do="Run `fortnight collect` first")
+    file = trial.tracking_uri.removeprefix("sqlite:///")
+    if file != trial.tracking_uri and not Path(file).exists():
+        raise nothing
     from mlflow import MlflowClient
 
     named = MlflowClient(trial.tracking_uri).get_experiment_by_name(trial.trial.name)
-    return named.experiment_id if named else None
+    if named is None:
+        raise nothing
+    return named.experiment_id

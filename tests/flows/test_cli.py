@@ -56,6 +56,14 @@ def test_nothing_collected_yet_is_an_answer(trial_folder):
     assert json.loads(done.stdout)["endpoints"][0]["decision"] == "not-decided"
 
 
+def test_ui_before_the_first_collection_says_so_and_makes_nothing(trial_folder):
+    before = sorted(trial_folder.rglob("*"))
+    done = run("ui", "--port", "0", cwd=trial_folder)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "nothing of try is there yet. Run `fortnight collect` first" in done.stderr
+    assert sorted(trial_folder.rglob("*")) == before
+
+
 def test_init_writes_a_file_that_loads_and_does_not_overwrite(tmp_path):
     done = run("init", "--platform", "aws-lambda", "--platform", "runpod", cwd=tmp_path, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr
