@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,51 +14,9 @@ from trial.results import TrialResult
 pytestmark = pytest.mark.timeout(280)
 
 
-def _binaries() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    on_path = shutil.which("initdb")
-    return found[-1].parent if found else Path(on_path).parent if on_path else None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """The address of an empty database on a cluster that lives as long as the tests."""
-    bin_ = _binaries()
-    if bin_ is None:
-        if os.environ.get("CI"):
-            pytest.fail("no PostgreSQL on this machine: CI must install Debian's postgresql")
-        pytest.skip("no PostgreSQL is installed (Debian: apt-get install postgresql)")
-    pytest.importorskip("psycopg2", reason="psycopg2-binary is not installed")
-    # PostgreSQL refuses to run as root, and its user must be able to reach the folder: pytest's own are closed to others.
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    folder = Path(tempfile.mkdtemp(prefix="fortnight-pg-"))
-    if as_user:
-        shutil.chown(folder, "postgres")
-    port = _free_port()
-
-    def call(*command: str) -> None:
-        subprocess.run([*as_user, *command], check=True, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=120)
-
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-    call(str(bin_ / "initdb"), "-D", str(folder / "data"), "-A", "trust", "-U", "postgres", "--no-sync")
-    call(str(bin_ / "pg_ctl"), "-D", str(folder / "data"), "-o", options, "-l", str(folder / "log"), "-w", "-t", "60", "start")
-    try:
-        call(str(bin_ / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "mlflow")
-        yield f"postgresql://postgres@127.0.0.1:{port}/mlflow"
-    finally:
-        call(str(bin_ / "pg_ctl"), "-D", str(folder / "data"), "-m", "immediate", "-w", "stop")
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def server(postgres: str, tmp_path_factory: pytest.TempPathFactory, mlflow_server: Callable) -> Iterator[str]:
-    with mlflow_server(tmp_path_factory.mktemp("mlflow-postgres"), postgres) as base:
+def server(postgres: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory, mlflow_server: Callable) -> Iterator[str]:
+    with mlflow_server(tmp_path_factory.mktemp("mlflow-postgres"), f"postgresql://{postgres('mlflow')}") as base:
         yield base
 
 
