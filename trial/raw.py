@@ -130,7 +130,8 @@ def names(files: Files, *, endpoint: str, day: date, source: str | None = None) 
 
 
 def _sorted_runs(events: Iterable[RawEvent], day_of: Callable[[datetime], date], scratch: Path) -> dict[Place, list[Path]]:
-    runs: dict[Place, list[Path]] = {}
+    # By level: a run of the next one stands for FAN_IN of the one before, so that a line is written again once a level at most.
+    runs: dict[Place, list[list[Path]]] = {}
     held: dict[Place, list[raw_lines.Line]] = {}
     # A time zone's arithmetic for each line would cost as much as its encoding; days change on whole minutes.
     days: dict[int, date] = {}
@@ -139,13 +140,18 @@ def _sorted_runs(events: Iterable[RawEvent], day_of: Callable[[datetime], date],
 
     def spill() -> None:
         for place, some in held.items():
-            paths = runs.setdefault(place, [])
-            paths.append(_write_run(scratch / f"run-{next(fresh)}", iter([raw_lines.in_order(some, copies=sum)])))
-            if len(paths) == FAN_IN:
-                whole = _write_run(scratch / f"run-{next(fresh)}", _united_runs(paths))
-                for path in paths:
+            levels = runs.setdefault(place, [[]])
+            levels[0].append(_write_run(scratch / f"run-{next(fresh)}", iter([raw_lines.in_order(some, copies=sum)])))
+            level = 0
+            while len(levels[level]) == FAN_IN:
+                whole = _write_run(scratch / f"run-{next(fresh)}", _united_runs(levels[level]))
+                for path in levels[level]:
                     path.unlink()
-                paths[:] = [whole]
+                levels[level] = []
+                level += 1
+                if level == len(levels):
+                    levels.append([])
+                levels[level].append(whole)
         held.clear()
 
     for event in events:
@@ -164,7 +170,7 @@ def _sorted_runs(events: Iterable[RawEvent], day_of: Callable[[datetime], date],
             spill()
             lines = size = 0
     spill()
-    return runs
+    return {place: [path for level in levels for path in level] for place, levels in runs.items()}
 
 
 def _write_run(path: Path, blocks: Iterator[Block]) -> Path:

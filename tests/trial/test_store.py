@@ -73,8 +73,11 @@ def test_copies_within_a_pull_are_counted_and_reading_again_changes_nothing(tmp_
     assert [e.copies for e in stored(files)] == [2, 1]
 
 
-def test_many_runs_merge(tmp_path, monkeypatch):
+@pytest.mark.parametrize("fan_in", [2, 3, 64])
+def test_many_runs_merge(tmp_path, monkeypatch, fan_in):
+    """In one step, and in several levels of them."""
     monkeypatch.setattr(raw, "RUN_EVENTS", 7)
+    monkeypatch.setattr(raw, "FAN_IN", fan_in)
     files = Files.at(str(tmp_path))
     events = [event(n) for n in range(100)]
     shuffled = events * 2
