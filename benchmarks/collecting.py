@@ -169,16 +169,16 @@ def clients(folder: Path) -> Any:
     return Clients(logs=Pages(folder), pace=Pace(per_second=1e9))
 
 
-def write_pages(folder: Path, *, lines: int, cold: float, seed: int = 7) -> None:
+def write_pages(folder: Path, *, lines: int, cold: float, days: int = 2, seed: int = 7) -> None:
     """
-    Two days and two hours of traffic at `lines` a day: START, handler line, END, REPORT a request, evenly spread with jitter.
+    Some days and two hours of traffic at `lines` a day: START, handler line, END, REPORT a request, evenly spread with jitter.
 
     A share `cold` of the requests starts an environment; the newest idle one takes a request otherwise.
     """
     folder.mkdir(parents=True)
     index: list[tuple[int, int]] = []
     page: list[dict[str, Any]] = []
-    for event in _events(lines // LINES_PER_REQUEST, cold=cold, rng=random.Random(seed)):
+    for event in _events(lines // LINES_PER_REQUEST, cold=cold, days=days, rng=random.Random(seed)):
         page.append(event)
         if len(page) == PAGE_EVENTS:
             _write_page(folder, index, page)
@@ -194,12 +194,12 @@ def _write_page(folder: Path, index: list[tuple[int, int]], page: list[dict[str,
     index.append((min(times), max(times)))
 
 
-def _events(requests: int, *, cold: float, rng: random.Random) -> Iterator[dict[str, Any]]:
+def _events(requests: int, *, cold: float, days: int, rng: random.Random) -> Iterator[dict[str, Any]]:
     start_ms = int(datetime(2026, 11, 2, tzinfo=UTC).timestamp() * 1000)
     gap_ms = DAY_MS / requests
     idle: list[tuple[int, str]] = []
     number = 0
-    for request in range(int(requests * (48 + 2) / 24)):
+    for request in range(int(requests * (24 * days + 2) / 24)):
         at = start_ms + int((request + rng.random()) * gap_ms)
         free = [i for i, (since, _) in enumerate(idle) if since <= at]
         fresh = not free or rng.random() < cold
