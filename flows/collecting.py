@@ -19,7 +19,7 @@ from flows.due import due_days, runs
 from trial import pulls, raw
 from trial.calendar import Calendar
 from trial.config import Trial
-from trial.errors import ConfigError
+from trial.errors import ConfigError, SourceError
 from trial.meter import Meter
 from trial.records import UsageBucket
 from trial.store import Store
@@ -173,13 +173,16 @@ def harvest_gaps(store: Store, endpoint: str, *, calendar: Calendar, now: dateti
 
 @contextlib.contextmanager
 def _noted(store: Store, endpoint: Any, meter: Meter, *, at: datetime, what: str, days: tuple[date, ...] = ()) -> Iterator[None]:
-    """Notes what was called inside, whether or not it succeeds: a pull that fails has been paid for too."""
-    failed = True
+    """Notes what was called inside, whether or not it succeeds: a pull that fails has been paid for too, or was refused at once."""
+    failed, refused = True, False
     try:
         yield
         failed = False
+    except SourceError:
+        refused = True
+        raise
     finally:
-        if meter.calls or meter.events:
+        if meter.calls or meter.events or refused:
             pulls.record(store.files, endpoint=endpoint.name, pull=pulls.of(meter, at=at, what=what, days=days, failed=failed))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from analysis import prices
 from analysis.replaying import arrivals, bursts
-from flows import costs
+from flows import costs, operations
 from reports.extras import ReportExtras
 from trial import chain, registration
 from trial.config import Trial
@@ -40,7 +40,7 @@ def gather(
         bursts=[row for name, found in seen.items() for row in _bursts(name, found)],
         concurrency={name: found.as_json() for name, found in seen.items()},
         hourly={name: costs.hourly(trial, store, name) for name in manifests},
-        operations={name: _operations(found) for name, found in manifests.items()},
+        operations={name: operations.of(store, trial.endpoint(name), found) for name, found in manifests.items()},
         tracker={name: costs.tracker_of(trial, store, trial.endpoint(name), book) for name in manifests},
         planted=planted,
     )
@@ -111,9 +111,3 @@ def _hashes(store: Store, manifests: Mapping[str, Sequence[Manifest]], book: pri
         # The names hold the files' own hashes, so that this one hash stands for every stored byte.
         f"stored files ({len(names)})": hashlib.sha256("\n".join(names).encode()).hexdigest(),
     }
-
-
-def _operations(manifests: Sequence[Manifest]) -> dict[str, Any]:
-    requests = sum(m.summary.requests for m in manifests)
-    with_line = sum(m.summary.sketches["handler_ms"].count for m in manifests if "handler_ms" in m.summary.sketches)
-    return {"handler_line_share": with_line / requests} if requests else {}

@@ -1,7 +1,8 @@
-"""`fortnight doctor`: tries every source and says what works, what is thin, and what to mend. Stores nothing."""
+"""`fortnight doctor`: tries every source and says what works, what is thin, and what to mend. Keeps only the number of warnings."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import textwrap
 from collections import Counter
@@ -14,7 +15,7 @@ from typing import Any
 from trial import config
 from trial.calendar import Window
 from trial.config import Trial
-from trial.errors import FortnightError, SourceError
+from trial.errors import FortnightError, SourceError, StoreError
 from trial.finding import Finding
 from trial.meter import Meter
 from trial.records import Ignored, Rejected
@@ -26,12 +27,15 @@ SKEW = timedelta(minutes=2)
 
 
 def run(path: Path, *, endpoint: str | None, as_json: bool) -> None:
-    from flows import wiring
+    from flows import operations, wiring
+    from trial.store import Store
 
     trial = config.load(path)
     endpoints = [trial.endpoint(endpoint)] if endpoint else list(trial.endpoints)
     findings = [f for e in endpoints for f in look(trial, e, now=wiring.now())]
     findings += look_around(trial)
+    with contextlib.suppress(StoreError):  # already among the findings
+        operations.note_doctor(Store.at(trial.store_url), findings, names=[e.name for e in endpoints], now=wiring.now())
     if as_json:
         print(json.dumps({"trial": trial.trial.name, "findings": [_json(f) for f in findings]}, indent=1))
     else:
