@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from flows import collecting, results, verifying
 from trial import chain, config, registration
+from trial.errors import ConfigError
 from trial.store import Store
 
 NOW = datetime(2026, 11, 4, 4, tzinfo=UTC)
@@ -124,6 +125,52 @@ def test_a_flipped_byte_is_found(place, collected, tmp_path_factory, seed):
         path.write_bytes(kept)
     assert not outcome.ok
     assert any(f.kind == "changed" and str(path.relative_to(work / "fortnight-data")) == f.where for f in outcome.findings)
+
+
+def test_a_flipped_byte_of_a_summary_is_found_wherever_it_lies(collected, tmp_path):
+    """The summary stands in its day's manifest: each of its bytes is tried, a bit each."""
+    work = Path(shutil.copytree(collected, tmp_path / "work"))
+    path = work / "fortnight-data/days/endpoint=old/day=2026-11-02.json"
+    kept = path.read_bytes()
+    begin, files = kept.index(b'"summary"'), Store.at(str(work / "fortnight-data")).files
+    journal = chain.read(files)
+    for n in range(begin, len(kept), 7):
+        data = bytearray(kept)
+        data[n] ^= 1 << n % 8
+        path.write_bytes(bytes(data))
+        outcome = verifying.Outcome()
+        verifying._manifests(Store.at(str(work / "fortnight-data")), journal, outcome)
+        assert [(f.kind, f.where) for f in outcome.findings] == [("changed", "days/endpoint=old/day=2026-11-02.json")], n
+    path.write_bytes(kept)
+    assert verify(work).findings == []
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32))
+def test_a_flipped_byte_of_the_configuration_is_found_or_says_nothing_else(collected, tmp_path_factory, seed):
+    """It is no TOML any more, no setting, or another one than registered; or it says what it said, or where the store and the API are."""
+    rng = random.Random(seed)
+    work = tmp_path_factory.getbasetemp() / "flip-configuration"
+    if not work.exists():
+        shutil.copytree(collected, work)
+    path = work / "trial.toml"
+    kept = path.read_bytes()
+    registered = registration.settings_of(config.load(path))
+    data = bytearray(kept)
+    data[rng.randrange(len(data))] ^= rng.randrange(1, 128)
+    path.write_bytes(bytes(data))
+    try:
+        trial = config.load(path)
+        outcome = verify(work)
+    except ConfigError:
+        return
+    finally:
+        path.write_bytes(kept)
+    if registration.settings_of(trial) != registered:
+        assert any(f.kind == "settings" and f.where == "trial.toml" for f in outcome.findings)
+        assert not outcome.ok
+    else:
+        assert outcome.ok
 
 
 def test_a_summary_that_was_changed_with_its_hashes_is_found_by_recomputing(copied, tmp_path):
