@@ -1,7 +1,7 @@
 """
 One endpoint's day of N Lambda log lines, collected, validated and stored through the real path, at several N.
 
-    python -m benchmarks.collecting [--lines 10000 100000 1000000] [--cold 0.01]
+    python -m benchmarks.collecting [--lines 100000 1000000 2000000] [--cold 0.01]
 
 The source is a folder of FilterLogEvents pages, read page by page behind the collector's own client: paging, the raw store,
 parsing, the ledger, assembling, Great Expectations, Parquet and the summary are the real ones. The day before is in the store, as
@@ -40,7 +40,7 @@ LINES_PER_REQUEST = 4
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lines", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--lines", type=int, nargs="+", default=[100_000, 1_000_000, 2_000_000])
     parser.add_argument("--cold", type=float, default=0.01, help="share of requests that start an environment")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--profile", action="store_true", help="where the time goes, by cProfile, instead of figures to quote")

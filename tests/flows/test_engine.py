@@ -121,6 +121,23 @@ def test_two_dask_workers_store_the_same_bytes_as_threads(world, prefect_api):
     assert any(len(m.files["invocations"]) > 1 for n in names for m in Store.at(config.load(dask).store_url).manifests(n))
 
 
+def test_workers_here_report_to_the_flows_own_prefect_server_and_others_do_not(prefect_api):
+    """Else each worker would start a server of its own; one on another machine could not reach this one."""
+    from prefect.server.api.server import SubprocessASGIServer
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows import engine
+
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):
+        for where in ("local", "tcp://127.0.0.1:8786"):
+            with engine._one_prefect_server(where):
+                assert PREFECT_API_URL.value() == SubprocessASGIServer().api_url
+        with engine._one_prefect_server("tcp://scheduler:8786"):
+            assert PREFECT_API_URL.value() is None
+    with engine._one_prefect_server("local"):
+        assert PREFECT_API_URL.value() is not None
+
+
 def test_a_scheduler_that_does_not_answer_is_one_line(world, prefect_api):
     from trial.errors import ConfigError
 
