@@ -129,10 +129,11 @@ def _collect(config_path: str, days: list[date] | None, only: str | None, now: d
     store = Store.at(trial.store_url)
     endpoints = [trial.endpoint(only)] if only else list(trial.endpoints)
     results.register(trial, store, now=at)
+    missed = telling.missed_days(trial, store, now=at)
     plans = {endpoint.name: collecting.plan(trial, store, endpoint, now=at, days=days) for endpoint in endpoints}
     progress.current().plan(sum(len(span) for spans in plans.values() for span in spans))
     failures = engine.collect(trial, plans, at=at, pull=pull, compute=compute) if any(plans.values()) else []
     if publish and any(plans.values()):
         failures += show(trial, at)
-    telling.tell(trial, store, failures=failures, now=at)
+    telling.tell(trial, store, failures=failures, now=at, missed=missed)
     return failures
