@@ -305,7 +305,7 @@ def main() -> None:
     """Runs a command; a failure is one line on standard error with the way out, and its exit code."""
     quiet.settle()
     quiet.speak()
-    from trial.errors import FortnightError, without_credentials
+    from trial.errors import FortnightError, on_one_line
 
     try:
         app(standalone_mode=True)
@@ -317,6 +317,6 @@ def main() -> None:
     except Exception as exc:
         if os.environ.get("FORTNIGHT_DEBUG"):
             raise
-        what = f"unexpected {type(exc).__name__}: {without_credentials(str(exc))}"
+        what = f"unexpected {type(exc).__name__}: {on_one_line(str(exc))}"
         typer.echo(f"fortnight: {what}. Run it again with `fortnight --debug ...` and report what it prints.", err=True)
         sys.exit(1)

@@ -1,5 +1,6 @@
 """Logs are written by whoever can send a request: hostile ids, names and files, from an export through to every output."""
 
+import base64
 import csv
 import gzip
 import html.parser
@@ -12,7 +13,7 @@ import sys
 import time
 import tracemalloc
 import unicodedata
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -20,6 +21,7 @@ import pytest
 import zstandard
 
 from collectors import files
+from collectors.export import lambda_files
 from flows import collecting, publishing, results
 from trial import config
 from trial.errors import ConfigError, FortnightError, Malformed
@@ -343,6 +345,50 @@ def test_a_file_that_unpacks_without_end_is_refused_soon(format, bomb, tmp_path)
         collect(tmp_path / "t", format, data)
     assert time.monotonic() - began < 20
     assert "\n" not in str(caught.value)
+
+
+def test_a_bomb_inside_a_subscription_record_is_refused_soon(tmp_path):
+    """Packed again in base64, where the file around it stands in proportion."""
+    packed = base64.b64encode(gzip_bomb(300)).decode()
+    for data in (packed, json.dumps({"awslogs": {"data": packed}}), json.dumps({"records": [{"data": packed}]})):
+        tracemalloc.start()
+        try:
+            with pytest.raises(Malformed) as caught:
+                collect(tmp_path / str(len(data)), "aws-lambda", data.encode())
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert "\n" not in str(caught.value)
+        assert peak < 200 << 20
+
+
+def test_a_message_without_end_in_an_export_task_is_bounded(tmp_path):
+    folder = tmp_path / "in" / "2026-11-02-[$LATEST]aa"
+    folder.mkdir(parents=True)
+    (folder / "000000.gz").write_bytes(f"{AT[:-1]}.000Z begins\n".encode() + b"goes on and on\n" * 400_000)
+    (source,) = files.match_files("in/**/*.gz", folder=tmp_path)
+    (event,) = lambda_files.events(source)
+    assert event.payload.startswith("begins\ngoes on")
+    assert len(event.payload) < files.MAX_LINE_BYTES + 100
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("\x1b[31mred\x07.json", b"[1]"),
+        ("two\nlines.json", b"{"),
+        ("keys.json", json.dumps([{HOSTILE["ansi"]: 1, "a\nb": 2}]).encode()),
+        ("column.csv", b"started_at,\x1b[2J\nx,y\n"),
+    ],
+)
+@pytest.mark.parametrize("format", ["aws-lambda", "cloud-run", "replicate", "invocations"])
+def test_what_an_error_quotes_of_a_file_is_one_line_that_no_terminal_obeys(format, name, data, tmp_path):
+    trial = trial_of(tmp_path / "t", format, b"")
+    (tmp_path / "t" / "in" / "x.log").unlink()
+    (tmp_path / "t" / "in" / name).write_bytes(data)
+    with pytest.raises(Malformed) as caught:
+        collecting.pull_days(trial, trial.endpoints[0], (date(2026, 11, 2),), now=NOW)
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f]", str(caught.value))
 
 
 @pytest.mark.parametrize("innocent", [0, 1 << 16], ids=["from its start", "after an innocent beginning"])

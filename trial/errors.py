@@ -30,6 +30,15 @@ _CREDENTIALS = re.compile(
 )
 
 
+# Names and keys in a file are quoted where they are wrong, and a terminal would obey what they hold.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def on_one_line(text: str) -> str:
+    """The text with what credentials it quotes blotted out, and no character a terminal would act on; line ends become spaces."""
+    return _CONTROL.sub(lambda m: " " if m[0] in "\n\r\t" else m[0].encode("unicode_escape").decode(), without_credentials(text))
+
+
 def without_credentials(text: str) -> str:
     """The text with what looks like a credential replaced by `***`."""
     return _CREDENTIALS.sub(lambda m: "***@" if m["url"] else f"{m['scheme'] or m['name']}***", text)
@@ -48,9 +57,9 @@ class FortnightError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: str | None = None, do: str | None = None) -> None:
-        self.what, self.where = without_credentials(what), without_credentials(where) if where else where
-        self.do = do
-        super().__init__(self.what, self.where, do)
+        self.what, self.where = on_one_line(what), on_one_line(where) if where else where
+        self.do = on_one_line(do) if do else do
+        super().__init__(self.what, self.where, self.do)
 
     def __str__(self) -> str:
         line = f"{self.where}: {self.what}" if self.where else self.what

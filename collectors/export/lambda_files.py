@@ -176,6 +176,9 @@ def _subscription(data: Any, where: str) -> Mapping[str, Any]:
         unpacker = zlib.decompressobj(wbits=31)
         packed = base64.b64decode(data, validate=True)
         text = unpacker.decompress(packed, min(_UNPACKED_MAX, max(1 << 20, _UNPACKED_RATIO * len(packed))))
+        # What was cut off is not parsed: the parser's complaint would quote all of it.
+        if not unpacker.eof:
+            raise ValueError("cut off, or larger than a record unpacks to")
         item = orjson.loads(text)
     except (TypeError, ValueError, binascii.Error, zlib.error) as exc:
         raise Malformed("a subscription record is not gzip in base64", where=where, do="Copy the file again") from exc
