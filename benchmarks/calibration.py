@@ -6,7 +6,8 @@ The verdict's error rates: false alarms, contradictions, wrong direction, power,
 
 With --trace, real arrivals instead of simulated ones: a CSV with one row per request, its time in `gmt_create` and the model in
 `checkpoint_model_version_id` (the columns of GenTD26, https://github.com/alibaba/clusterdata, cluster-trace-v2026-GenAI). Each model's
-stream, at each idle time-out that makes a twentieth to three fifths of its requests cold, is drawn again in blocks of a week.
+stream is drawn again in blocks of a week, in two ways: pooled as "R" is, each stream at the idle time-out that makes exactly the
+rate wanted; and record by record at each round idle time-out that makes a twentieth to three fifths of its requests cold.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.judging.calibration import RESAMPLED, CalibrationResult, calibrate, calibrate_days
+from analysis.judging.calibration import OWN, RATES, RESAMPLED, CalibrationResult, Record, calibrate, calibrate_days, calibrate_records
 from analysis.judging.scenarios import SCENARIOS
 from trial.config import TrialSection
 from trial.summary import DaySummary
@@ -39,17 +40,23 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--trace", type=Path)
     asked = parser.parse_args(argv)
     began = time.perf_counter()
-    results = traced(asked.trace, trials=asked.trials, seed=asked.seed) if asked.trace else simulated(asked.trials, asked.seed)
+    if asked.trace:
+        results = [
+            *traced_at_rates(asked.trace, trials=asked.trials, seed=asked.seed),
+            *traced(asked.trace, trials=asked.trials, seed=asked.seed),
+        ]
+    else:
+        results = simulated(asked.trials, asked.seed)
     seconds = time.perf_counter() - began
     if asked.json:
         print(json.dumps({"seconds": round(seconds, 1), "results": [r.to_json() for r in results]}, indent=1))
         return 0
     print("\n".join(lines(results)))
-    if asked.trace and results:
-        alarms, high = [r.false_alarm[-1] for r in results], [p.correct[-1] for r in results for p in r.rates if p.rate == 0.3]
-        print(
-            f"\nfalse alarms: mean {np.mean(alarms):.1%}, median {np.median(alarms):.1%}; right at half more: median {np.median(high):.0%}"
-        )
+    if asked.trace and any(r.scenario == OWN for r in results):
+        own = [r for r in results if r.scenario == OWN]
+        alarms, high = [r.false_alarm[-1] for r in own], [p.correct[-1] for r in own for p in r.rates if p.rate == 0.3]
+        means = f"mean {np.mean(alarms):.1%}, median {np.median(alarms):.1%}"
+        print(f"\nrecord by record: false alarms {means}; right at half more: median {np.median(high):.0%}")
     print(f"\n{len(results)} x {asked.trials} trials, seed {asked.seed}, in {seconds:.1f} s")
     return 0
 
@@ -58,6 +65,23 @@ def simulated(trials: int, seed: int) -> list[CalibrationResult]:
     """Every scenario, those on which the method holds first."""
     others = [code for code in SCENARIOS if code not in HOLDS]
     return [calibrate(code, trials=trials, seed=seed) for code in (*HOLDS, *others)]
+
+
+def traced_at_rates(path: Path, *, trials: int, seed: int) -> list[CalibrationResult]:
+    """All streams of a trace as one kind of traffic, and each alone."""
+    rng = np.random.default_rng([seed, 26])
+    records = {}
+    for model, at in sorted(_streams(path).items()):
+        # The trace's times are whole seconds: without a fraction, no time-out makes just the rate wanted.
+        at = np.sort(at + rng.random(len(at)))
+        day = (at // 86400).astype(np.int64)
+        whole = (day > day[0]) & (day < day[-1])
+        if model != "all" and whole.sum() >= LEAST_REQUESTS and day[-1] - day[0] - 1 >= 14:
+            records[model] = Record.at_rates(np.diff(at, prepend=-np.inf)[whole], day[whole] - day[0] - 1, (0.2, *RATES))
+    kinds = {f"real: {model}": [record] for model, record in records.items()}
+    if records:
+        kinds = {f"real: {len(records)} streams": list(records.values()), **kinds}
+    return [calibrate_records(of, name=name, trials=trials, seed=seed) for name, of in kinds.items()]
 
 
 def traced(path: Path, *, trials: int, seed: int) -> list[CalibrationResult]:

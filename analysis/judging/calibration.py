@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from analysis.judging import diagnostics, looks
 from analysis.judging.counts import Counts
-from analysis.judging.scenarios import SCENARIOS, STREAMS, resample, simulate
+from analysis.judging.scenarios import SCENARIOS, STREAMS, Ints, Scenario, resample, simulate
 from trial.config import TrialSection
 from trial.summary import DaySummary
 
@@ -103,7 +103,8 @@ def calibrate(
     """
     wanted = tuple(dict.fromkeys((threshold, *rates)))
     if scenario == RESAMPLED:
-        requests, cold_hits = _streams(wanted, trials=trials, seed=seed, days=days)
+        simulated_records = [_simulated(stream, wanted, seed) for stream in STREAMS]
+        requests, cold_hits = _drawn(simulated_records, trials=trials, seed=seed, days=days)
         name = f"{BLOCK_DAYS}-day blocks of {len(STREAMS)} sparse production-like streams"
     elif scenario in SCENARIOS:
         simulated = simulate(SCENARIOS[scenario], trials=trials, rates=wanted, seed=seed, days=days)
@@ -138,6 +139,37 @@ def calibrate_days(days: Sequence[DaySummary], *, trial: TrialSection, trials: i
             cases.append(_Case(rate=rate, cold_hits=cold_hits, threshold=moved, above=own > moved))
     name = f"{days[0].endpoint}: {len(days)} days at {own:.1%} cold hits, in {BLOCK_DAYS}-day blocks"
     return _measure(OWN, name, requests, cases, seed=seed, alpha=1 - trial.confidence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Record:
+    """Observed days of one stream: requests, and cold hits by the rate that its idle time-out was chosen to give; one each per day."""
+
+    requests: Ints
+    cold_hits: dict[float, Ints]
+
+    @classmethod
+    def at_rates(cls, gap_s: Floats, day: Ints, rates: Sequence[float]) -> Record:
+        """
+        A stream at one worker without service time.
+
+        Args:
+            gap_s: before each request, no two alike.
+            day: its day's number, from 0.
+        """
+        days, longest = int(day.max()) + 1, np.argsort(-gap_s, kind="stable")
+        cold_hits = {rate: np.bincount(day[longest[: round(rate * len(gap_s))]], minlength=days) for rate in rates}
+        return cls(requests=np.bincount(day, minlength=days), cold_hits=cold_hits)
+
+
+def calibrate_records(
+    records: Sequence[Record], *, name: str, trials: int = 2000, seed: int = 1, threshold: float = 0.20, alpha: float = 0.05, days: int = 14
+) -> CalibrationResult:
+    """The calibration on records of real days, each at the rates wanted, drawn again in blocks of a week; the threshold is one of them."""
+    requests, cold_hits = _drawn(records, trials=trials, seed=seed, days=days)
+    rates = (threshold, *(rate for rate in cold_hits if rate != threshold))
+    cases = [_Case(rate=rate, cold_hits=cold_hits[rate], threshold=threshold, above=rate > threshold) for rate in rates]
+    return _measure(RESAMPLED, name, requests, cases, seed=seed, alpha=alpha)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,19 +242,21 @@ def _by_day(up: npt.NDArray[np.bool_]) -> tuple[float, ...]:
     return tuple(float(share) for share in np.maximum.accumulate(up, axis=1).mean(axis=0))
 
 
-def _streams(
-    rates: tuple[float, ...], *, trials: int, seed: int, days: int
-) -> tuple[npt.NDArray[np.int64], dict[float, npt.NDArray[np.int64]]]:
-    """Trials of each stream's own observed record; the rate of every record is exact, so that a decision at it is false."""
-    rng = np.random.default_rng([seed, len(STREAMS)])
-    requests: list[npt.NDArray[np.int64]] = []
-    cold_hits: dict[float, list[npt.NDArray[np.int64]]] = {rate: [] for rate in rates}
-    shares = [len(part) for part in np.array_split(np.arange(trials), len(STREAMS))]
-    for stream, share in zip(STREAMS, shares, strict=True):
-        record = simulate(stream, trials=1, rates=rates, seed=seed, days=STREAM_DAYS)
-        index = np.arange(STREAM_DAYS)
+def _simulated(stream: Scenario, rates: tuple[float, ...], seed: int) -> Record:
+    of = simulate(stream, trials=1, rates=rates, seed=seed, days=STREAM_DAYS)
+    return Record(requests=of.requests[0], cold_hits={rate: cold[0] for rate, cold in of.cold_hits.items()})
+
+
+def _drawn(records: Sequence[Record], *, trials: int, seed: int, days: int) -> tuple[Ints, dict[float, Ints]]:
+    """Trials of each record in turn; the rate of every record is exact, so that a decision at it is false."""
+    rng = np.random.default_rng([seed, len(records)])
+    requests: list[Ints] = []
+    cold_hits: dict[float, list[Ints]] = {rate: [] for rate in records[0].cold_hits}
+    shares = [len(part) for part in np.array_split(np.arange(trials), len(records))]
+    for record, share in zip(records, shares, strict=True):
+        index = np.arange(len(record.requests))
         days_of, _ = resample(index, index, trials=share, rng=rng, days=days, block=BLOCK_DAYS)
-        requests.append(record.requests[0][days_of])
-        for rate in rates:
-            cold_hits[rate].append(record.cold_hits[rate][0][days_of])
+        requests.append(record.requests[days_of])
+        for rate, cold in record.cold_hits.items():
+            cold_hits[rate].append(cold[days_of])
     return np.concatenate(requests), {rate: np.concatenate(of) for rate, of in cold_hits.items()}

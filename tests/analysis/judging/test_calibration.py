@@ -12,7 +12,7 @@ import pytest
 import ville
 
 from analysis.judging import diagnostics, looks
-from analysis.judging.calibration import calibrate, calibrate_days
+from analysis.judging.calibration import Record, calibrate, calibrate_days, calibrate_records
 from analysis.judging.flags import flags
 from analysis.judging.scenarios import SCENARIOS, STREAMS, resample, simulate
 from analysis.verdict import judge
@@ -183,6 +183,19 @@ def test_the_figure_of_the_docs_is_the_same_bytes_for_the_same_seed(tmp_path):
         assert label in drawn
 
 
+def test_a_record_has_just_the_rates_it_was_asked_for():
+    rng = np.random.default_rng(2)
+    day = np.sort(rng.integers(0, 15, 1000))
+    gap = rng.exponential(100, 1000)
+    record = Record.at_rates(gap, day, (0.2, 0.3))
+    assert record.requests.tolist() == np.bincount(day).tolist()
+    assert {rate: int(cold.sum()) for rate, cold in record.cold_hits.items()} == {0.2: 200, 0.3: 300}
+    assert record.cold_hits[0.2][4] == np.sum(gap[day == 4] > np.sort(gap)[799]), "the longest gaps are the cold ones"
+    of = calibrate_records([record], name="steady", trials=400)
+    assert (of.scenario, of.name, of.trials) == ("R", "steady", 400)
+    assert of.false_alarm[-1] <= 0.05 + 0.02 and of.rates[0].rate == 0.3 and of.rates[0].correct[-1] > 0.9
+
+
 def test_the_benchmark_reads_a_trace(tmp_path, capsys):
     rng = np.random.default_rng(6)
     at = np.sort(rng.uniform(0, 20 * 86400, 4000))
@@ -195,6 +208,9 @@ def test_the_benchmark_reads_a_trace(tmp_path, capsys):
     # 200 Poisson requests a day: exp(-lambda T) of them are cold at each time-out.
     of_m1 = {r["name"].split(":")[0]: r["threshold"] for r in results if r["name"].startswith("M1")}
     assert of_m1.keys() == {"M1 300 s", "M1 600 s"}
+    pooled, alone = results[:2]
+    assert (pooled["name"], alone["name"]) == ("real: 1 streams", "real: M1")
+    assert pooled["threshold"] == 0.2 and [p["rate"] for p in pooled["rates"]] == [0.12, 0.18, 0.22, 0.3]
     for name, timeout in (("M1 300 s", 300), ("M1 600 s", 600)):
         assert of_m1[name] == pytest.approx(np.exp(-timeout * 200 / 86400), abs=0.03)
 
