@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test check lint types imports docs bench fuzz pictures faults clean
+.PHONY: setup demo test check lint types imports docs bench fuzz pictures faults audit lock clean
 
 setup: $(READY)  ## .venv with the package and its pinned dependencies
 
@@ -44,6 +44,20 @@ fuzz: setup  ## ten minutes of coverage-guided fuzzing over every parser
 
 faults: setup  ## every failure that can be injected here, and what survived it; under eight minutes
 	$(BIN)/python -m faults
+
+# In an environment of their own: what checks the dependencies is none of them.
+.venv/tools/%: | $(READY)
+	test -x .venv/tools/bin/python || $(BIN)/python -m venv .venv/tools
+	.venv/tools/bin/python -m pip install --quiet $*
+	@touch $@
+
+audit: .venv/tools/pip-audit  ## known vulnerabilities of the pinned versions; a version that cannot be looked up fails it too
+	.venv/tools/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
+
+lock: .venv/tools/uv  ## requirements.lock from constraints.txt: the same versions with the hashes of their files
+	.venv/tools/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11.5 \
+	  --extra sandbox --extra pdf --extra postgres --extra dask --extra prices --constraint constraints.txt pyproject.toml \
+	  --output-file requirements.lock
 
 pictures: setup  ## the pictures in the README, from the demo's own report and MLflow
 	$(BIN)/python -m docs.pictures
