@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import textwrap
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -82,6 +83,8 @@ def run(path: Path, *, endpoint: str | None, flags: Flags, as_json: bool) -> Non
         return
     found = (whatifs.table_of(trial, store, e, book, cold_start_ms=flags.cold_start_ms) for e in chosen)
     tables = [t for t in found if t is not None]
+    if not tables:
+        print("nothing to replay: no collected day of a serverless endpoint", file=sys.stderr)
     if as_json:
         from analysis.replaying.whatif_json import whatif_json
 

@@ -197,6 +197,18 @@ def test_flags_change_the_setting_the_trial_has(trial, fortnight):
     assert code == 0 and "SLO of 2,000 ms" in out and "USD " in out
 
 
+def test_a_trial_without_days_has_an_empty_table_and_says_so(trial_folder, monkeypatch, capsys):
+    from flows.cli import main
+
+    monkeypatch.chdir(trial_folder)
+    monkeypatch.setattr("sys.argv", ["fortnight", "whatif", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    assert ended.value.code in (None, 0)
+    assert json.loads(said.out)["endpoints"] == [] and "nothing to replay" in said.err
+
+
 def test_a_trial_without_days_says_what_to_do(trial_folder, fortnight):
     code, _, said = fortnight(trial_folder, "whatif", "--min-workers", "1")
     assert code == 2 and "Run `fortnight collect` first" in said[0]
