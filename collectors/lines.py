@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, TypedDict
 import msgspec
 import orjson
 
+from collectors.json_text import loads
 from trial import handler_line
 
 Fields = dict[str, Any]
@@ -71,7 +72,7 @@ def _decoded(text: str) -> Mapping[str, Any] | None:
     if start > 0 and not ours and text[:start].strip():
         return None
     try:
-        data = orjson.loads(text[start:] if start else text)
+        data = loads(text[start:] if start else text)
     except orjson.JSONDecodeError as exc:
         if ours and ('{"fortnight":' in text or '\\"fortnight\\":' in text):
             raise ValueError(f"handler line is not JSON: {exc}") from exc
@@ -154,7 +155,7 @@ def _inner_object(text: str) -> Any:
     if handler_line.MARK not in text or not text.lstrip().startswith("{"):
         return None
     try:
-        return orjson.loads(text)
+        return loads(text)
     except orjson.JSONDecodeError as exc:
         if '{"fortnight":' in text:
             raise ValueError(f"handler line is not JSON: {exc}") from exc

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from collectors.json_text import keep_halves
 from trial.errors import Malformed
 
 # One value larger than this is no log entry: CloudWatch stops at 1 MB, Cloud Logging at 256 KiB.
@@ -25,8 +26,8 @@ def json_items(stream: BinaryIO, *, where: str) -> Iterator[Any]:
     """
     The elements of arrays and of a document's leading `events`, `results` or `entries` list; any other value as it is.
 
-    Memory holds one value and one chunk. Numbers beyond 64 bits become floats, and what is not UTF-8 (or UTF-16 with its
-    mark, as PowerShell writes it) U+FFFD.
+    Memory holds one value and one chunk. Numbers beyond 64 bits become floats, a lone surrogate becomes the text of its escape,
+    and what is not UTF-8 (or UTF-16 with its mark, as PowerShell writes it) U+FFFD.
 
     Raises:
         Malformed: not JSON, or half-written; named with the file and about where.
@@ -127,7 +128,7 @@ class _Text:
             raw = self._buffer[self._at : end]
             self._line += raw.count("\n")
             self._at = end
-            return _storable(value) if "\\u" in raw or "\\U" in raw else value
+            return self._json.decode(keep_halves(raw)) if "\\ud" in raw or "\\uD" in raw else value
 
     def fail(self, what: str, *, ahead: int = 0) -> None:
         line = self._line + self._buffer.count("\n", self._at, self._at + ahead)
@@ -161,8 +162,3 @@ def _int(digits: str) -> int | float:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
-
-
-def _storable(value: Any) -> Any:
-    """Lone surrogates, which JSON can escape and UTF-8 cannot hold, replaced."""
-    return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", errors="replace"))

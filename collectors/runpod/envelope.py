@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from collectors.json_text import loads
+
 # `2026-06-01T12:05:04Z text`, as the console's download and the worker-log API write it; fractions vary up to ns.
 _CONSOLE = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d))[ \t]+(.*)", re.DOTALL)
 # The SDK outside RunPod: level padded to 6, then `| id | text`, the id left out where there is none.
@@ -79,7 +81,7 @@ def instant(value: Any) -> datetime | None:
 
 def _json(text: str, at: datetime | None, system: bool) -> Envelope:
     try:
-        data = orjson.loads(text)
+        data = loads(text)
     except orjson.JSONDecodeError:
         return Envelope(at=at, body=text, text=text, system=system, broken=True)
     if isinstance(data.get("line"), str) and data.get("source") in ("container", "system"):

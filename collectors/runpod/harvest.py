@@ -20,6 +20,7 @@ from urllib.parse import quote
 import httpx
 import orjson
 
+from collectors.json_text import loads
 from collectors.rest import LONGEST_PAUSE_S, get_json, pause_s, refuse, unreachable
 from collectors.runpod.envelope import instant, unwrap
 from collectors.runpod.facts import WORKER_STREAM
@@ -165,7 +166,7 @@ def _events(stream: _Stream, endpoint: Any, since: datetime) -> Iterator[RawEven
     for text in stream.data:
         payload: str | dict[str, Any] = text
         try:
-            data = orjson.loads(text)
+            data = loads(text)
             payload = data if isinstance(data, dict) else text
         except orjson.JSONDecodeError:
             pass

@@ -93,7 +93,12 @@ def test_values_can_be_stored_whatever_they_hold():
     import orjson
 
     (value,) = items('[{"big": 123456789012345678901234567890, "edge": 9223372036854775808, "lone": "\\ud83d", "pair": "\\ud83d\\ude00"}]')
-    assert orjson.loads(orjson.dumps(value)) == {"big": 1.2345678901234568e29, "edge": 9.223372036854776e18, "lone": "?", "pair": "😀"}
+    assert orjson.loads(orjson.dumps(value)) == {
+        "big": 1.2345678901234568e29,
+        "edge": 9.223372036854776e18,
+        "lone": "\\ud83d",
+        "pair": "😀",
+    }
 
 
 def test_memory_is_flat_whatever_the_file():
