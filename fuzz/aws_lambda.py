@@ -9,20 +9,17 @@ order and copies of what was read change nothing.
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from collectors.aws_lambda import assemble, parse
+from collectors import aws_lambda
 from collectors.aws_lambda.facts import Report
 from collectors.aws_lambda.quick import account, parse_batch
+from fuzz._running import fuzz, records_of, text_of
 from trial.calendar import Calendar
 from trial.config import AwsLambdaEndpoint, KeepWarm
 from trial.ledger import Tally
-from trial.records import Ignored, Invocation, RawEvent, Rejected
+from trial.records import Invocation, RawEvent
 
 PLAIN = AwsLambdaEndpoint(platform="aws-lambda", name="s", function="summariser", region="eu-west-1")
 MAPPED = PLAIN.model_copy(
@@ -76,22 +73,15 @@ def one_input(data: bytes) -> None:
     endpoint = MAPPED if data[0] & 2 else PLAIN
     events = _built(data[1:]) if data[0] & 1 else _as_they_are(data[1:])
     outcomes = parse_batch(events, endpoint)
-    assert outcomes == [parse(event, endpoint) for event in events]
+    assert outcomes == [aws_lambda.parse(event, endpoint) for event in events]
     tally = Tally(endpoint="s", day=T0.date(), source="x")
     tally.read = len(events)
     account(outcomes, tally)
     tally.close()
-    found = _records(events, endpoint)
-    assert repr(_records([*reversed(events), *events], endpoint)) == repr(found)
+    found = records_of(events, endpoint, aws_lambda, CALENDAR)
+    assert repr(records_of([*reversed(events), *events], endpoint, aws_lambda, CALENDAR)) == repr(found)
     reports = [o for o in outcomes if isinstance(o, Report)]
     assert len(set(reports)) <= sum(isinstance(record, Invocation) for record in found) <= len(reports)
-
-
-def _records(events: list[RawEvent], endpoint: Any) -> list[Any]:
-    once = {event.identity: event for event in events}
-    ordered = sorted(once.values(), key=lambda e: (e.at, e.stream, e.event_id))
-    facts = [f for f in (parse(e, endpoint) for e in ordered) if not isinstance(f, (Ignored, Rejected))]
-    return list(assemble(facts, endpoint, CALENDAR))
 
 
 def _event(number: int, at: datetime, stream: str, payload: str) -> RawEvent:
@@ -99,7 +89,7 @@ def _event(number: int, at: datetime, stream: str, payload: str) -> RawEvent:
 
 
 def _as_they_are(data: bytes) -> list[RawEvent]:
-    texts = data.decode("utf-8", errors="surrogateescape").split("\x1e")
+    texts = text_of(data).split("\x1e")
     return [_event(n, T0 + timedelta(milliseconds=n), STREAMS[n % 2], text) for n, text in enumerate(texts)]
 
 
@@ -123,17 +113,5 @@ def seeds() -> list[bytes]:
     return [b"\0" + whole, b"\2" + whole, b"\0" + whole.replace(b"\t", b" "), b"\1" + every, b"\3" + every]
 
 
-def main() -> None:
-    import atheris
-
-    atheris.instrument_all()
-    with tempfile.TemporaryDirectory() as folder:
-        for number, seed in enumerate(seeds()):
-            one_input(seed)
-            (Path(folder) / str(number)).write_bytes(seed)
-        atheris.Setup([*sys.argv, folder], one_input)
-        atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    fuzz(one_input, seeds())

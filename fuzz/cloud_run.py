@@ -9,7 +9,6 @@ invocation; and neither the order of arrival nor duplicates may change what is a
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from datetime import date, timedelta
 from typing import Any
@@ -17,9 +16,9 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from collectors.cloud_run.assemble import assemble
-from collectors.cloud_run.parse import parse
+from collectors import cloud_run
 from collectors.google_entry import to_event
+from fuzz._running import fuzz, records_of
 from trial.calendar import Calendar
 from trial.config import CloudRunEndpoint, KeepWarm
 from trial.records import Ignored, Invocation, RawEvent, Rejected
@@ -52,20 +51,14 @@ def one_input(data: bytes) -> None:
     if not data:
         return
     events = _exported(data[1:]) if data[0] % 2 else _built(data[1:])
-    outcomes = [parse(event, ENDPOINT) for event in events]
+    outcomes = [cloud_run.parse(event, ENDPOINT) for event in events]
     kinds = Counter(type(outcome).__name__ if isinstance(outcome, (Ignored, Rejected)) else outcome.kind for outcome in outcomes)
     assert sum(kinds.values()) == len(events)
     once = {event.identity: event for event in events}
-    records = _assembled(list(once.values()))
-    assert records == _assembled(list({event.identity: event for event in reversed(events + events)}.values()))
-    requests = sum(parse(event, ENDPOINT).__class__.__name__ == "Request" for event in once.values())
+    records = records_of(events, ENDPOINT, cloud_run, CALENDAR)
+    assert records == records_of([*reversed(events), *events], ENDPOINT, cloud_run, CALENDAR)
+    requests = sum(cloud_run.parse(event, ENDPOINT).__class__.__name__ == "Request" for event in once.values())
     assert sum(isinstance(record, Invocation) for record in records) == requests
-
-
-def _assembled(events: list[RawEvent]) -> list[Any]:
-    ordered = sorted(events, key=lambda e: (e.at, e.stream, e.event_id))
-    facts = [f for f in (parse(e, ENDPOINT) for e in ordered) if not isinstance(f, (Ignored, Rejected))]
-    return list(assemble(facts, ENDPOINT, CALENDAR))
 
 
 def _exported(data: bytes) -> list[RawEvent]:
@@ -124,15 +117,5 @@ def seeds() -> list[bytes]:
     return [b"\0" + bytes(range(250)), b"\0" + bytes(range(0, 250, 7)) * 10, b"\1" + text, b"\1" + orjson.dumps(entry)]
 
 
-def main() -> None:
-    import atheris
-
-    atheris.instrument_all()
-    for seed in seeds():
-        one_input(seed)
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    fuzz(one_input, seeds())

@@ -9,15 +9,13 @@ Any payload gives known fields of the right types, None, or a ValueError; our ow
 from __future__ import annotations
 
 import contextlib
-import sys
-import tempfile
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import orjson
 
 from collectors.lines import handler_fields, own_fields
+from fuzz._running import fuzz, text_of
 from trial import handler_line
 from trial.config import KeepWarm, RunpodEndpoint
 
@@ -33,7 +31,7 @@ TYPES = {**handler_line.FIELDS, "ts": (datetime,), "process_start": (datetime,),
 
 def one_input(data: bytes) -> None:
     """The payload as text, and as an object where it is one."""
-    text = data.decode("utf-8", errors="surrogateescape")
+    text = text_of(data)
     payloads: list[Any] = [text]
     with contextlib.suppress(orjson.JSONDecodeError):
         decoded = orjson.loads(data)
@@ -69,17 +67,5 @@ def seeds() -> list[bytes]:
     ]
 
 
-def main() -> None:
-    import atheris
-
-    atheris.instrument_all()
-    with tempfile.TemporaryDirectory() as folder:
-        for number, seed in enumerate(seeds()):
-            one_input(seed)
-            (Path(folder) / str(number)).write_bytes(seed)
-        atheris.Setup([*sys.argv, folder], one_input)
-        atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    fuzz(one_input, seeds())

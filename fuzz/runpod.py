@@ -11,23 +11,23 @@ from __future__ import annotations
 
 import contextlib
 import io
-import sys
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
 
+from collectors import runpod
 from collectors.export.json_items import json_items
 from collectors.files import Line, split_lines
-from collectors.runpod import assemble, parse
 from collectors.runpod.fetch import events_of
 from collectors.serving_lines import read_serving_line
+from fuzz._running import fuzz, records_of
 from trial.calendar import Calendar, Window
 from trial.config import KeepWarm, RunpodEndpoint
 from trial.errors import Malformed
 from trial.meter import Meter
-from trial.records import Ignored, Instance, RawEvent, Rejected
+from trial.records import Instance, RawEvent
 
 ENDPOINT = RunpodEndpoint(
     platform="runpod", name="summ", endpoint_id="x", keep_warm=KeepWarm(payload="warm me"), fields={"gpu_ms": "t.gpu|s", "request_id": "id"}
@@ -78,10 +78,8 @@ def _events(lines: list[bytes]) -> list[RawEvent]:
 
 
 def _records(events: list[RawEvent]) -> list[Any]:
-    once = {event.identity: event for event in sorted(events, key=lambda e: str(e.payload))}
-    ordered = sorted(once.values(), key=lambda e: (e.at, e.stream, e.event_id))
-    facts = [f for f in (parse(e, ENDPOINT) for e in ordered) if not isinstance(f, (Ignored, Rejected))]
-    return list(assemble(facts, ENDPOINT, CALENDAR))
+    # Copies of one line under several places: which of them is kept must not hang on their order here.
+    return records_of(sorted(events, key=lambda e: str(e.payload)), ENDPOINT, runpod, CALENDAR)
 
 
 def _built(data: bytes) -> list[bytes]:
@@ -100,15 +98,5 @@ def seeds() -> list[bytes]:
     return [b"\0" + bytes(range(250)), b"\1" + whole, b"\1" + whole[: len(whole) // 2], b"\3" + b'{"events":[{"a":1}],"x":2}[1,"\\ud83d"]']
 
 
-def main() -> None:
-    import atheris
-
-    atheris.instrument_all()
-    for seed in seeds():
-        one_input(seed)
-    atheris.Setup(sys.argv, one_input)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    fuzz(one_input, seeds())
