@@ -29,6 +29,7 @@ def judge(
     trial: TrialSection,
     through: date | None = None,
     changes: Sequence[Mapping[str, str]] = (),
+    logs_of: str | None = None,
 ) -> Verdict:
     """
     The verdict on one endpoint from its complete local days.
@@ -42,6 +43,7 @@ def judge(
         days: one summary for each complete local day, in any order.
         through: the last local day that has ended, to see which days are missing.
         changes: changes of registered settings, each with `when`, `key`, `from` and `to`.
+        logs_of: the platform that measured the latencies, where it is not `platform`: an export holds another's logs.
 
     Raises:
         ValueError: two summaries of one day, or a summary of several.
@@ -79,7 +81,9 @@ def judge(
         passed_on=passed_on(days, threshold=trial.cold_hit_threshold),
         flags=raised,
     )
-    return reasons.with_reasons(verdict, days, trial=trial, found=found, whole_week=whole_week(days), unnoticed=unnoticed)
+    return reasons.with_reasons(
+        verdict, days, trial=trial, found=found, whole_week=whole_week(days), unnoticed=unnoticed, logs_of=logs_of or platform
+    )
 
 
 def passed_on(days: Sequence[DaySummary], *, threshold: float) -> date | None:

@@ -46,7 +46,15 @@ def verdicts(trial: Trial, store: Store, *, now: datetime, names: Sequence[str] 
 
 def _endpoint(trial: Trial, store: Store, endpoint: Any, through: date | None, changes: Sequence[Any]) -> EndpointResult:
     days = tuple(m.summary for m in store.manifests(endpoint.name))
-    judged = verdict.judge(days, endpoint=endpoint.name, platform=endpoint.platform, trial=trial.trial, through=through, changes=changes)
+    judged = verdict.judge(
+        days,
+        endpoint=endpoint.name,
+        platform=endpoint.platform,
+        trial=trial.trial,
+        through=through,
+        changes=changes,
+        logs_of=endpoint.format if endpoint.platform == "export" else None,
+    )
     return EndpointResult(endpoint=endpoint.name, platform=endpoint.platform, days=days, verdict=judged)
 
 

@@ -13,10 +13,15 @@ from trial.summary import DaySummary
 
 
 def with_reasons(
-    verdict: Verdict, days: Sequence[DaySummary], *, trial: TrialSection, found: Evidence, whole_week: bool, unnoticed: bool
+    verdict: Verdict, days: Sequence[DaySummary], *, trial: TrialSection, found: Evidence, whole_week: bool, unnoticed: bool, logs_of: str
 ) -> Verdict:
     """The verdict with its reasons."""
-    said = [*_changed(verdict), _main(verdict, trial, found, whole_week, unnoticed), *_rate(verdict), *_noticing(verdict, trial, days)]
+    said = [
+        *_changed(verdict),
+        _main(verdict, trial, found, whole_week, unnoticed),
+        *_rate(verdict),
+        *_noticing(verdict, trial, days, logs_of),
+    ]
     said += [f"{flag.code}: {flag.detail}" for flag in verdict.flags if flag.code != "threshold-changed"]
     return replace(verdict, reasons=tuple(said))
 
@@ -85,7 +90,7 @@ def _rate(verdict: Verdict) -> list[str]:
     return said
 
 
-def _noticing(verdict: Verdict, trial: TrialSection, days: Sequence[DaySummary]) -> list[str]:
+def _noticing(verdict: Verdict, trial: TrialSection, days: Sequence[DaySummary], logs_of: str) -> list[str]:
     if not trial.user_facing:
         return ["The endpoint is registered as not user-facing: cold starts cost money but no user waits."]
     if verdict.noticed is None:
@@ -95,7 +100,7 @@ def _noticing(verdict: Verdict, trial: TrialSection, days: Sequence[DaySummary])
     said = f"A cold start pushed {percent(verdict.noticed.best or 0.0)} of requests past {slo}"
     said += f", and {unknown:,} more may have been" if unknown else ""
     answer = {True: "users notice", False: "users do not notice", None: "whether users notice is open"}[verdict.users_notice]
-    limit = NOT_THE_CALLERS_WAIT.get(verdict.platform)
+    limit = NOT_THE_CALLERS_WAIT.get(logs_of)
     return [f"{said}; with {share} registered as noticeable, {answer}.", *([f"{limit}."] if limit else [])]
 
 

@@ -174,6 +174,8 @@ def test_nothing_to_go_by_is_not_decided_with_its_reason(verdict, trial_days, re
 def test_platform_latency_that_is_not_the_callers_wait_is_said(verdict, trial_days):
     assert any("queueing before it" in r for r in verdict(trial_days(BUSY, HIGH), platform="aws-lambda").reasons)
     assert not any("not in it" in r for r in verdict(trial_days(BUSY, HIGH)).reasons)
+    exported = verdict(trial_days(BUSY, HIGH), platform="export", logs_of="aws-lambda")
+    assert exported.platform == "export" and any("queueing before it" in r for r in exported.reasons)
 
 
 def test_two_summaries_of_one_day_are_refused(verdict, trial_days):

@@ -223,4 +223,5 @@ def test_a_region_that_changes_is_found_in_the_lines(tmp_path, fortnight):
     (tmp_path / "e" / "a.json").write_text(json.dumps({"events": events}))
     collect(tmp_path, fortnight)
     row = verdict(tmp_path, fortnight, expect=10)["e"]
+    assert any("Lambda reports its own time" in reason for reason in row["reasons"]), "the export of another platform's logs"
     assert row["flag_details"]["settings-changed"] == "the logs' region from us-east-1 to eu-west-1 on 2024-10-24"
