@@ -53,6 +53,8 @@ class _Assembly:
             self.joining.add(fact, end)
             life = self._live(fact.instance_id, fact.at, end)
             if life:
+                if life.first is None:
+                    self.unlabelled.claimants.append((life, fact.revision))
                 life.serve(fact.at, end)
             if life and fact.latency is not None and 0 < fact.status < 500 and fact.status not in GIVEN_UP:
                 life.prove(end)
@@ -104,7 +106,7 @@ class _Assembly:
         else:
             life = self.lives.get(instance_id) if instance_id else None
             if life:
-                self.unlabelled.claim(life, request.revision)
+                self.unlabelled.claim(life, request)
             found = judge(request, held.end, life, fields)
         latency_ms = request.latency / _MS if request.latency is not None and not (aborted and not request.latency) else None
         return Invocation(

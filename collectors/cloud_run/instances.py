@@ -165,13 +165,30 @@ def _loaded_within(line: dict[str, Any]) -> bool:
 
 @dataclass(slots=True)
 class Unlabelled:
-    """Start and probe entries that name no instance, until an instance of their revision claims them."""
+    """
+    Start and probe entries that name no instance, until an instance of their revision claims them.
+
+    Starts follow the requests that cause them, so instances claim them in the order in which their first requests came;
+    a probe's entry goes to the instance whose request ends first, which must have been ready by then.
+
+    Args:
+        claimants: instances whose first request is not settled yet, with its revision, in order of that request.
+    """
 
     starts: list[InstanceStart] = field(default_factory=list)
     readies: list[InstanceReady] = field(default_factory=list)
+    claimants: list[tuple[Life, str | None]] = field(default_factory=list)
 
-    def claim(self, life: Life, revision: str | None) -> None:
-        """Gives the instance the start that its first request seems to have caused, if there is one."""
+    def claim(self, life: Life, request: Request) -> None:
+        """Gives the instance of a settled request the start that its first request seems to have caused, if there is one."""
+        for other, revision in self.claimants:
+            if other.first is not None and other.first[0] <= request.at:
+                self._claim_start(other, revision)
+        self._claim_ready(life, request.revision)
+        if life.first is not None and request.at <= life.first[0]:
+            self.claimants = [claimant for claimant in self.claimants if claimant[0] is not life]
+
+    def _claim_start(self, life: Life, revision: str | None) -> None:
         if life.start is not None or life.first is None or (life.serving_by is not None and life.serving_by <= life.first[0]):
             return
         began, ended = life.first
@@ -182,8 +199,13 @@ class Unlabelled:
         start = next((s for s in fitting if s.at >= began), fitting[-1])
         self.starts.remove(start)
         life.start, life.inferred = start, True
+
+    def _claim_ready(self, life: Life, revision: str | None) -> None:
+        if life.start is None or not life.inferred or life.ready_at is not None or life.first is None:
+            return
+        start = life.start
         ready = next((r for r in self.readies if r.revision == revision and r.at > start.at), None)
-        if ready is not None and life.ready_at is None and ready.at <= ended + PROBE_LAG:
+        if ready is not None and ready.at <= life.first[1] + PROBE_LAG:
             self.readies.remove(ready)
             life.ready_at = ready.at
 
