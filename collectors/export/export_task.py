@@ -33,8 +33,8 @@ def events(source: Source, stream: str) -> Iterator[RawEvent]:
     """
     Every event, with the further lines of its message.
 
-    The export leaves the events' ids out. In their place stands the event's number within its millisecond, which keeps
-    the order, and a hash of its text: so it is the same event in every task that exports it.
+    The export leaves the events' ids out. In their place stand the event's time, its number within that millisecond, which
+    keeps the order, and a hash of its text: so it is the same event in every task that exports it.
 
     Raises:
         Malformed: the first line carries no time; compressed data that breaks off.
@@ -69,4 +69,5 @@ def _time(text: str) -> datetime | None:
 
 def _event(stream: str, at: datetime, number: int, message: str) -> RawEvent:
     digest = sha256(message.encode()).hexdigest()[:16]
-    return RawEvent(source=SOURCE, stream=stream, event_id=f"{number:06d}-{digest}", at=at, payload=message)
+    stamp = f"{at:%Y%m%dT%H%M%S}{at.microsecond // 1000:03d}"
+    return RawEvent(source=SOURCE, stream=stream, event_id=f"{stamp}-{number:06d}-{digest}", at=at, payload=message)
