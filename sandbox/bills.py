@@ -38,7 +38,7 @@ class Rates:
 def lambda_bill(
     history: History, reports: Mapping[int, Report], *, days: Mapping[int, date], rates: Rates, memory_mb: int
 ) -> dict[date, Decimal]:
-    """Billed milliseconds times memory, plus the request fee, on the day of each START. Attempts without a report are billed too."""
+    """Billed milliseconds times memory, plus the request fee, on the days given. Attempts without a report are billed too."""
     billed_ms: dict[date, int] = defaultdict(int)
     requests: dict[date, int] = defaultdict(int)
     for request in history.requests:

@@ -66,7 +66,8 @@ def _lambda(plan, history, calendar, cases, rates, rng) -> Endpoint:
         plan, history, versions=versions(plan, calendar, cases), cases=cases, memory_mb=LAMBDA_MEMORY_MB, rng=rng("logs")
     )
     events = deliver(written.events, calendar=calendar, cases=cases, rng=rng("delivery"))
-    days = {r.number: day_of_request(plan, r, calendar) for r in history.requests}
+    workers = {r.number: history.workers[r.worker] if r.worker is not None else None for r in history.requests}
+    days = {r.number: day_of_request(plan, r, calendar, workers[r.number]) for r in history.requests}
     bill = bills.lambda_bill(history, written.reports, days=days, rates=rates, memory_mb=LAMBDA_MEMORY_MB)
     truth = day_truths(plan, history, events, calendar=calendar, bill=bill)
     return Endpoint(plan=plan, cases=cases, history=history, events=events, truth=truth, bill=bill)

@@ -37,7 +37,7 @@ def report_of(request: Served, worker: Worker, *, memory_mb: int, rng: np.random
     init = restore = billed_restore = None
     if first and snapstart:
         restore, billed_restore = _hundredths(worker.start_up_us - 8 * MS), int(rng.integers(50, 170))
-    elif first and not inside and worker.reason != "mid_stream":
+    elif first and not inside and worker.reason != "mid_stream" and "init-timeout-twice" not in worker.cases:
         init = _hundredths(worker.start_up_us + 80)
     status, error = {
         "timeout": ("timeout", None),

@@ -10,7 +10,7 @@ import numpy as np
 
 from sandbox import lambda_json, lambda_text
 from sandbox.emitted import Event
-from sandbox.foreign_lines import foreign_line
+from sandbox.foreign_lines import foreign_lines
 from sandbox.happened import History, Served, Worker
 from sandbox.instants import MS, SECOND, to_datetime
 from sandbox.lambda_report import Report, report_of
@@ -115,8 +115,12 @@ class _Stream:
         if "logs-dropped" in cases:
             self._put(end + MS, lambda_json.logs_dropped(end + MS))
             return
+        if "init-timeout-twice" in self.worker.cases and request.first_of_process and not request.reinit_us:
+            self._put(end, say.init_report(end, request.handler_us, "on-demand", "invoke", "timeout"))
         self._put(end + MS, say.end(end + MS, request))
         message = say.report(end + MS, request, report, xray="xray" in cases, rng=self.rng)
+        if "spaced-report" in cases and say is lambda_text:
+            message = message.replace("\t", "    ")
         if "pretty-json" in cases:
             self._put(end + MS, lambda_json.pretty(message))
         elif "cut-report" in cases:
@@ -128,9 +132,12 @@ class _Stream:
             self._put(end + MS, lambda_text.timed_out(end, request.request_id, self.plan.timeout_s))
 
     def _handler_line(self, request: Served, end: int) -> None:
-        foreign = foreign_line(self.plan, request, instance=self.name)
+        foreign = foreign_lines(self.plan, request, instance=self.name)
         silent = "silent-pings" in self.cases
-        printed = foreign or text(handler_object(self.plan, request, self.worker, instance=self.name, silent_pings=silent))
+        own = text(handler_object(self.plan, request, self.worker, instance=self.name, silent_pings=silent))
+        *before, printed = foreign or [own]
+        for line in before:
+            self._put(end, line + "\n")
         if "cut-line" in request.arrival.cases:
             middle = len(printed) // 2
             self._put(end, printed[:middle], broken=True)
@@ -163,7 +170,7 @@ class _Stream:
 
 def _init_reports(worker: Worker, *, provisioned: bool, always: bool) -> Iterator[tuple[int, int, str, str]]:
     """(at, duration, phase, status) of the INIT reports: text has them on failures and provisioned concurrency only."""
-    if "init-timeout" in worker.cases:
+    if {"init-timeout", "init-timeout-twice"} & worker.cases:
         yield worker.started_us + 10 * SECOND, 10 * SECOND - 210, "init", "timeout"
     elif "init-error" in worker.cases:
         first = worker.start_up_us * 48 // 100

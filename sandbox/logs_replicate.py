@@ -14,6 +14,9 @@ from sandbox.plans import Plan
 DEPLOYMENT = "acme/summariser-trial"
 VERSION = "5c7d5dc6dd8bf75c1acaa8565735e7986bc5b66206b55cca93cb72c9bf15ccaa"
 
+# By how much one clock's predict_time exceeds the other's total_time.
+ODD_US = 29 * MS
+
 
 def write(plan: Plan, history: History, *, rng: np.random.Generator) -> tuple[Event, ...]:
     """One event a prediction, at its creation and readable from then on; ascending."""
@@ -69,7 +72,7 @@ def _prediction(plan: Plan, request: Served, rng: np.random.Generator) -> dict[s
     else:
         prediction["output"] = ["a short summary"]
     if "odd-times" in cases:
-        prediction["metrics"] = {"predict_time": (ended - created + 29 * MS) / SECOND, "total_time": (ended - created) / SECOND}
+        prediction["metrics"] = {"predict_time": (ended - created + ODD_US) / SECOND, "total_time": (ended - created) / SECOND}
     if "negative-time" in cases:
         prediction["metrics"]["predict_time"] = -round(float(rng.uniform(1e3, 1e7)), 6)
     return prediction

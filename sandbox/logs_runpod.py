@@ -11,11 +11,12 @@ import numpy as np
 
 from sandbox.emitted import Event
 from sandbox.happened import History, Served, Worker
-from sandbox.instants import MS, SECOND, iso_s, to_datetime
+from sandbox.instants import MS, SECOND, iso_ms, iso_s, to_datetime
 from sandbox.lines import handler_object, text
 from sandbox.plans import Plan
 from trial.calendar import Calendar
 
+_SDK_LINES = frozenset(("sdk-lines", "plain-sdk-lines", "failed-sdk-lines", "failed-plain-lines"))
 ENDPOINT_ID = "4m7x2k9q"
 
 
@@ -58,6 +59,8 @@ def write(plan: Plan, history: History, *, calendar: Calendar, cases: frozenset[
         worker = workers[request.worker]
         printed = text(handler_object(plan, request, worker, instance=worker.id, silent_pings="silent-pings" in cases))
         events += _shipped(request, printed, worker, calendar, rng)
+        if "job-objects" in cases:
+            events.append(_job_object(request, worker, calendar))
         console[worker.id] += _sdk_lines(request, printed, worker)
         jobs[request.request_id] = Job(
             id=request.request_id,
@@ -83,12 +86,14 @@ def _shipped(request: Served, printed: str, worker: Worker, calendar: Calendar, 
     lines: list[tuple[int, str, bool]] = []
     if "half-json" in cases:
         lines.append((at, printed[: len(printed) // 2], True))
-    for printed_us, line in _sdk_lines(request, printed, worker) if {"sdk-lines", "plain-sdk-lines"} & cases else [(at, printed)]:
+    for printed_us, line in _sdk_lines(request, printed, worker) if _SDK_LINES & cases else [(at, printed)]:
         if line == printed:
             lines.append((at, line, False))
         else:
             second = printed_us // SECOND * SECOND
-            lines.append((second, f"{iso_s(second)} {_plain(line) if 'plain-sdk-lines' in cases else line}", False))
+            said = _plain(line) if {"plain-sdk-lines", "failed-plain-lines"} & cases else line
+            # One time in front, however many lines the message has.
+            lines += [(second, part, False) for part in f"{iso_s(second)} {said}".split("\n")]
     if "truncated" in cases:
         said = f"Handler output: {'x' * 40}\n...TRUNCATED 6120 CHARACTERS...\n{'x' * 40}"
         lines.append((at, _sdk(request.request_id, said, "DEBUG"), False))
@@ -99,13 +104,28 @@ def _shipped(request: Served, printed: str, worker: Worker, calendar: Calendar, 
             stream=stream,
             at_us=at_us,
             readable_us=at_us,
-            order=request.number * 16 + i,
+            order=request.number * 64 + i,
             payload=line,
             broken=broken,
             single=line != printed,
         )
         for i, (at_us, line, broken) in enumerate(lines)
     ]
+
+
+def _job_object(request: Served, worker: Worker, calendar: Calendar) -> Event:
+    """What RunPod posts to the webhook, with the receiver's time."""
+    at = (request.ended_us + 30 * MS) // MS * MS
+    job = {
+        "id": request.request_id,
+        "status": "FAILED" if request.fate == "error" else "COMPLETED",
+        "delayTime": (request.taken_us - request.arrival.at_us) // MS,
+        "executionTime": request.handler_us // MS,
+        "workerId": worker.id,
+        "received_at": iso_ms(at),
+    }
+    stream = f"{calendar.day_of(to_datetime(at)).isoformat()}.jsonl"
+    return Event(stream=stream, at_us=at, readable_us=at, order=request.number * 64 + 63, payload=json.dumps(job), single=True)
 
 
 def _start_up(worker: Worker) -> list[tuple[int, str]]:

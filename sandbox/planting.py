@@ -51,6 +51,11 @@ _PER_DAY: dict[str, dict[str, tuple[float, str]]] = {
         "cut-report": (0.4, "any"),
         "half-json": (1.0, "any"),
         "garbage": (1.0, "any"),
+        "spaced-report": (4.0, "any"),
+        "init-timeout-twice": (0.5, "alone"),
+        "own-json": (5.0, "any"),
+        "torchserve-line": (5.0, "any"),
+        "bentoml-line": (5.0, "any"),
     },
     "cloud-run": {
         "aborted": (3.0, "burst"),
@@ -70,6 +75,8 @@ _PER_DAY: dict[str, dict[str, tuple[float, str]]] = {
         "truncated": (2.0, "any"),
         "half-json": (1.0, "any"),
         "garbage": (1.0, "any"),
+        "failed-sdk-lines": (2.0, "any"),
+        "failed-plain-lines": (2.0, "any"),
     },
 }
 _PER_DAY["replicate"] = {
@@ -107,6 +114,14 @@ def plant(plan: Plan, times: Sequence[int], *, calendar: Calendar, cases: frozen
         prestarts = _managed(times, calendar)
     else:
         prestarts = _prestarts(plan, free, calendar, cases, rng, before=last_version)
+    if "init-across-midnight" in cases:
+        for day in calendar.all_days()[:-1]:
+            if "across-midnight" not in cases or day not in calendar.all_days()[::3]:
+                midnight = _midnight(calendar, day + timedelta(days=1))
+                style = max((v for v in versions(plan, calendar, cases) if v[0] <= midnight), key=lambda v: v[0])[1]
+                # The same version deployed anew: nothing is warm.
+                prestarts.append(Prestart(at_us=midnight - 3 * SECOND, reason="drain", drains_others=True, cases=frozenset((style,))))
+                arrivals.append(Arrival(at_us=midnight - 2 * SECOND, cases=frozenset(("init-across-midnight",))))
     if "across-midnight" in cases:
         arrivals.extend(_across_midnight(plan, calendar))
     if {"keep-warm", "silent-pings"} & cases:

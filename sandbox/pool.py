@@ -131,6 +131,8 @@ class Pool:
             start_up = boot
         if "init-timeout" in cases:
             start_up = INIT_LIMIT_US + int(self._rng.uniform(11, 16) * SECOND)
+        if "init-timeout-twice" in cases:
+            start_up = INIT_LIMIT_US + 50 * MS
         if "init-error" in cases:
             start_up = int(self._rng.uniform(1.5, 1.8) * SECOND) + int(self._rng.uniform(1.6, 1.9) * SECOND)
         if "snapstart" in cases:
@@ -189,7 +191,7 @@ class Pool:
             cold, waited, reason = True, True, _REASONS[plan.platform]
             if resumed:
                 reason = "flashboot"
-            elif "init-timeout" in live.cases:
+            elif {"init-timeout", "init-timeout-twice"} & live.cases:
                 reason = "init_timeout"
             elif "init-error" in live.cases:
                 reason = "init_error"
@@ -221,8 +223,7 @@ class Pool:
         for name in ("crash", "out-of-memory", "timeout", "killed", "error"):
             if name in item.cases:
                 fate = name
-        if "async-retry" in item.cases:
-            fate = "crash"
+        fate = next((_FATES[name] for name in sorted(item.cases) if name in _FATES), fate)
         if fate == "timeout":
             service, load = limit, 0
         elif fate in ("crash", "out-of-memory"):
@@ -254,7 +255,8 @@ class Pool:
             cold=cold,
             waited=waited,
             reason=reason,
-            visible=reason != "flashboot",
+            # A wait of over a second is too long for a worker that is up, if the job object tells of it.
+            visible=reason != "flashboot" or ("job-objects" in self._cases and (taken - item.at_us) // MS > 1000),
             fate=fate,
             input_tokens=0 if ping else tokens[0],
             output_tokens=0 if ping else tokens[1],
@@ -265,7 +267,8 @@ class Pool:
         if "flashboot" not in self._cases or self._plan.platform != "runpod" or not self._done or self._rng.random() > 0.08:
             return None
         last = max(self._done, key=lambda w: w.stopped_us)
-        if not 0 <= item.at_us - last.stopped_us <= RESUME_WITHIN_US:
+        # One that was resumed already, and is at work, cannot be resumed again.
+        if not 0 <= item.at_us - last.stopped_us <= RESUME_WITHIN_US or any(live.id == last.id for live in self._live):
             return None
         live = self._start(item.at_us + 10 * MS, reason="resumed", cases=frozenset(("flashboot",)))
         live.id, live.process_us = last.id, last.process_us
@@ -293,5 +296,8 @@ class Pool:
         return f"{text}-u1" if self._plan.platform == "runpod" else text
 
 
-_ON_START = frozenset(("init-timeout", "init-error", "snapstart", "lazy-load", "labels-missing", "short-reason", "probe-failed"))
+_FATES = {"async-retry": "crash", "init-timeout-twice": "timeout", "failed-sdk-lines": "error", "failed-plain-lines": "error"}
+_ON_START = frozenset(
+    ("init-timeout", "init-timeout-twice", "init-error", "snapstart", "lazy-load", "labels-missing", "short-reason", "probe-failed")
+)
 _REASONS = {"aws-lambda": "init", "cloud-run": "instance_start", "runpod": "handler_flag", "replicate": "queue_delay"}

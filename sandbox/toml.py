@@ -71,6 +71,8 @@ def _endpoint(endpoint: Endpoint, addresses: _Addresses, folder: Path) -> str:
         common.append(f"concurrency = {plan.concurrency}")
     if "silent-pings" in cases:
         common.append('keep_warm = { path = "^/warmup" }' if plan.platform == "cloud-run" else "keep_warm = { payload = 'keep-warm' }")
+    if "own-json" in cases:
+        common.append('fields = { request_id = "ctx.id", gpu_ms = "timings.gpu_s|s" }')
     if focus.exported(endpoint):
         common.append(f"bill = {_quoted(str(focus.path_of(endpoint, folder)))}")
     if "shared-group" in cases:

@@ -9,9 +9,10 @@ from decimal import Decimal
 
 from sandbox.emitted import Event
 from sandbox.foreign_lines import WITHOUT_GPU_MS
-from sandbox.happened import History, Served
+from sandbox.happened import History, Served, Worker
 from sandbox.instants import to_datetime
 from sandbox.lines import has_line
+from sandbox.logs_replicate import ODD_US
 from sandbox.plans import Plan
 from trial.calendar import Calendar
 
@@ -59,10 +60,26 @@ _NO_GPU_MS = WITHOUT_GPU_MS | {"cut-line", "negative-time"}
 _COUNTS = tuple(f.name for f in fields(DayTruth) if f.name not in ("provider_requests", "billed_usd"))
 
 
-def day_of_request(plan: Plan, request: Served, calendar: Calendar) -> date:
-    """Lambda and RunPod show when a worker took a request, Cloud Run and Replicate when it came."""
-    at = request.arrival.at_us if plan.platform in ("cloud-run", "replicate") else request.taken_us
+_CUT_SHORT = frozenset(("cut-report", "logs-dropped"))
+
+
+def day_of_request(plan: Plan, request: Served, calendar: Calendar, worker: Worker | None) -> date:
+    """
+    By docs/metrics.md, the day on which the platform took it: Cloud Run and Replicate show when it came, RunPod when a worker
+    took it, and Lambda where the initialisation begins that its caller waits for, which nothing tells of a request without REPORT.
+    """
+    at = request.taken_us
+    if plan.platform in ("cloud-run", "replicate"):
+        at = request.arrival.at_us
+    elif plan.platform == "aws-lambda" and worker is not None and not _is_incomplete(request):
+        at -= request.reinit_us
+        if request.cold and request.waited and worker.ready_us > request.arrival.at_us:
+            at = worker.started_us
     return calendar.day_of(to_datetime(at))
+
+
+def _is_incomplete(request: Served) -> bool:
+    return request.fate == "killed" or bool(_CUT_SHORT & request.arrival.cases)
 
 
 def day_truths(
@@ -78,9 +95,9 @@ def day_truths(
     counts = {day: dict.fromkeys(_COUNTS, 0) for day in calendar.all_days()}
     provider = dict.fromkeys(calendar.all_days(), 0)
     for request in history.requests:
-        day = day_of_request(plan, request, calendar)
+        worker = history.workers[request.worker] if request.worker is not None else None
+        day = day_of_request(plan, request, calendar, worker)
         if day in counts:
-            worker = history.workers[request.worker] if request.worker is not None else None
             _count_request(counts[day], request, printed=worker is not None and has_line(request, worker))
         # Cloud Run counts a request when it ends, Lambda when it is taken.
         counted = calendar.day_of(to_datetime(request.ended_us if plan.platform == "cloud-run" else request.taken_us))
@@ -115,10 +132,12 @@ def _count_request(count: dict[str, int], request: Served, *, printed: bool) -> 
     cases = request.arrival.cases
     if "other-model" in cases:
         return
-    if request.fate == "killed" or {"cut-report", "logs-dropped"} & cases:
+    if _is_incomplete(request):
         count["incomplete"] += 1
         return
     gpu_us = request.gpu_us if printed and not (_NO_GPU_MS & cases) else 0
+    if "odd-times" in cases:
+        gpu_us = request.ended_us - request.arrival.at_us + ODD_US
     if request.arrival.kind == "ping":
         count["synthetic"] += 1
         count["synthetic_gpu_us"] += gpu_us

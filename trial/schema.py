@@ -15,7 +15,12 @@ COLUMNS: tuple[tuple[str, pa.DataType, bool, str], ...] = (
     ("day", pa.date32(), False, "local calendar day of started_at, in the trial's time zone"),
     ("request_id", pa.string(), True, "the platform's id; a retried Lambda id appears once per attempt"),
     ("instance_id", pa.string(), True, "the worker or execution environment that served it"),
-    ("started_at", pa.timestamp("us", tz="UTC"), False, "when the platform took the request"),
+    (
+        "started_at",
+        pa.timestamp("us", tz="UTC"),
+        False,
+        "when the platform took the request: on Lambda at INIT_START where its caller waited for the initialisation",
+    ),
     ("queue_ms", pa.float64(), True, "waited before a worker took it"),
     ("init_ms", pa.float64(), True, "start-up the platform reports for the instance that served it"),
     ("load_ms", pa.float64(), True, "model loading the handler reports"),

@@ -187,7 +187,29 @@ def managed(endpoint: Endpoint) -> int:
     return len(reports)
 
 
+def over_midnight(endpoint: Endpoint) -> int:
+    """A caller who waits from one day on, each counted on the day on which the wait began."""
+    workers = {w.number: w for w in endpoint.history.workers}
+    waits = [r for r in endpoint.history.requests if "init-across-midnight" in r.arrival.cases]
+    assert all(r.cold and r.waited for r in waits)
+    days = [(to_datetime(workers[r.worker].started_us).date(), to_datetime(r.taken_us).date()) for r in waits]
+    assert all(begun < taken for begun, taken in days)
+    for begun, _ in days:
+        started = [r for r in endpoint.history.requests if to_datetime(r.taken_us).date() == begun]
+        assert endpoint.truth[begun].requests == len(started) + 1
+    return len(waits)
+
+
 ON_REQUEST: dict[tuple[str, str], Callable[[Endpoint], int]] = {
+    ("aws-lambda", "spaced-report"): lines_with("REPORT RequestId", "    Duration: "),
+    ("aws-lambda", "init-timeout-twice"): lines_with("INIT_REPORT Init Duration: 30000.00 ms", "Phase: invoke", "Status: timeout"),
+    ("aws-lambda", "init-across-midnight"): over_midnight,
+    ("aws-lambda", "own-json"): lines_with('"timings":{"gpu_s":'),
+    ("aws-lambda", "torchserve-line"): lines_with("MODEL_METRICS - HandlerTime.ms:"),
+    ("aws-lambda", "bentoml-line"): lines_with("[entry_service:summariser-q4:1]"),
+    ("runpod", "job-objects"): lambda e: reasons("flashboot")(e) + lines_with('"delayTime"', '"received_at"')(e),
+    ("runpod", "failed-sdk-lines"): lines_with("Captured Handler Exception"),
+    ("runpod", "failed-plain-lines"): lines_with('    "error_message": "prompt too long"'),
     ("aws-lambda", "managed-instances"): managed,
     ("aws-lambda", "shared-group"): lambda e: len({ev.stream.split("/")[3].partition("[")[0] for ev in e.events}) - 1,
     ("aws-lambda", "short-retention"): lambda e: len(e.events),
@@ -223,6 +245,7 @@ def test_on_request(one_platform, platform, name, tmp_path):
     assert ON_REQUEST[(platform, name)](endpoint) > 0
     with world.serve(tmp_path) as addresses:
         table = config.parse(world.trial_toml(addresses, tmp_path), path=tmp_path / "trial.toml").endpoints[0]
+    assert bool(table.fields) == (name == "own-json")
     assert (table.keep_warm is not None) == (name == "silent-pings")
     assert (getattr(table, "log_group", None) == "/acme/inference") == (name == "shared-group")
 
