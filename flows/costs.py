@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from analysis import prices
 from analysis.cost import endpoint_cost
 from analysis.costing import dedicated
+from analysis.costing.break_even import BreakEven
 from analysis.costing.tracker import TrackerCost, tracker_cost
 from analysis.replaying.arrivals import from_invocations
 from analysis.replaying.idle_timeout import estimate_idle_timeout
@@ -107,7 +108,19 @@ def dedicated_of(trial: Trial, results: Sequence[EndpointResult], book: prices.P
     if not totals:
         return ()
     traffic = max((dedicated.traffic_of(total) for total in totals), key=lambda t: t.requests_per_day)
-    return tuple(dedicated.dedicated_cost(option, book.row(option.price), traffic=traffic) for option in trial.dedicated)
+    return tuple(
+        dedicated.dedicated_cost(
+            option,
+            book.row(option.price),
+            traffic=traffic,
+            break_even={r.endpoint: b.crossing.best for r in results for b in r.break_evens if b.option == option.name and _crosses(b)},
+        )
+        for option in trial.dedicated
+    )
+
+
+def _crosses(found: BreakEven) -> bool:
+    return found.crossing is not None and found.crossing.best is not None
 
 
 def instances_of(store: Store, endpoint: str) -> list[Instance]:

@@ -29,13 +29,22 @@ def last_ended_day(trial: Trial, now: datetime) -> date | None:
 
 def register(trial: Trial, store: Store, *, now: datetime) -> registration.Registration:
     """Holds the trial to the settings and prices of its first collection; later changes are kept with their date."""
-    settings = registration.settings_of(trial, prices_sha256=costs.book_of(trial).sha256)
-    return registration.register(store.files, settings, now=now)
+    return registration.register(store.files, _settings(trial), now=now)
+
+
+def _settings(trial: Trial) -> dict[str, str]:
+    return registration.settings_of(trial, prices_sha256=costs.book_of(trial).sha256)
+
+
+def _registered(trial: Trial, store: Store, now: datetime) -> registration.Registration | None:
+    """What was registered, and what trial.toml or the price book say otherwise by now, collected with or not."""
+    known = registration.read(store.files)
+    return known and known.against(_settings(trial), now=now)
 
 
 def verdicts(trial: Trial, store: Store, *, now: datetime, names: Sequence[str] | None = None) -> tuple[EndpointResult, ...]:
     """The endpoints with their days and verdicts, without costs, and so without what a bill says of them."""
-    known = registration.read(store.files)
+    known = _registered(trial, store, now)
     changes = known.changes if known else ()
     return tuple(
         _endpoint(trial, store, endpoint, last_ended_day(trial, now), changes)
@@ -60,7 +69,7 @@ def _endpoint(trial: Trial, store: Store, endpoint: Any, through: date | None, c
 
 def gather(trial: Trial, store: Store, *, now: datetime, names: Sequence[str] | None = None) -> TrialResult:
     """The whole result, costs and what-ifs included."""
-    known = registration.read(store.files)
+    known = _registered(trial, store, now)
     book = costs.book_of(trial)
     endpoints = tuple(_priced(trial, store, e, book) for e in verdicts(trial, store, now=now, names=names))
     collected = sorted({day for e in endpoints for s in e.days for day in s.days})

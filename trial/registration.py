@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from trial import chain
@@ -41,6 +41,16 @@ class Registration:
             else:
                 now[change["key"]] = change["to"]
         return now
+
+    def against(self, settings: Mapping[str, str], *, now: datetime) -> Registration:
+        """With what `settings` change since the last known state appended; nothing is written."""
+        before = self.current()
+        changed = [
+            {"when": now.isoformat(), "key": key, "from": before.get(key, "absent"), "to": settings.get(key, "absent")}
+            for key in sorted({*before, *settings})
+            if before.get(key) != settings.get(key)
+        ]
+        return replace(self, changes=(*self.changes, *changed)) if changed else self
 
 
 def settings_of(trial: Trial, *, prices_sha256: str | None = None) -> dict[str, str]:
@@ -90,16 +100,10 @@ def _register(files: Files, settings: Mapping[str, str], now: datetime) -> Regis
     if known is None:
         registration = Registration(at=now, settings=dict(settings))
     else:
-        before = known.current()
-        changed = [
-            {"when": now.isoformat(), "key": key, "from": before.get(key, "absent"), "to": settings.get(key, "absent")}
-            for key in sorted({*before, *settings})
-            if before.get(key) != settings.get(key)
-        ]
-        if stored is not None and not changed:
+        registration = known.against(settings, now=now)
+        if stored is not None and registration is known:
             chain.announce_registration(files, registration=stored, replaced=stored, prices=prices, when=now)
             return known
-        registration = Registration(at=known.at, settings=known.settings, changes=(*known.changes, *changed))
     text = json.dumps(
         {"at": registration.at.isoformat(), "settings": dict(registration.settings), "changes": list(registration.changes)}, indent=1
     )

@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from analysis.costing.break_even import BreakEven
 from analysis.costing.by_model import ModelCost
 from analysis.costing.reconcile import Reconciliation
 from analysis.judging.diagnostics import describe
@@ -70,17 +71,34 @@ def _diagnostics(result: EndpointResult) -> dict[str, Any] | None:
 def _cost(result: EndpointResult, dedicated: Sequence[DedicatedCost]) -> dict[str, Any] | None:
     if result.cost is None:
         return None
+    days = result.cost.days
     able = [option for option in dedicated if option.busy_share is None or option.busy_share <= 1]
     cheapest = min(able, key=lambda option: option.usd_per_day, default=None)
     return {
         "price": result.cost.price,
         "usd_per_day": _number(result.cost.usd_per_day),
+        "usd_per_day_bounds": [_number(sum((getattr(d, end) for d in days), Decimal(0)) / len(days)) for end in ("low", "high")]
+        if days
+        else None,
         "usd_per_1k_inferences": _number(result.cost.usd_per_1k),
         "usd_per_million_tokens": _number(result.cost.usd_per_million_tokens),
         "usd_per_month": _number(result.cost.usd_per_month),
         **_billed(result.reconciliation),
         "by_model": [_model(m) for m in result.by_model],
         "cheapest_dedicated": {"name": cheapest.name, "usd_per_day": _number(cheapest.usd_per_day)} if cheapest else None,
+        "break_even": [_break_even(b) for b in result.break_evens],
+    }
+
+
+def _break_even(found: BreakEven) -> dict[str, Any]:
+    crossing = found.crossing
+    return {
+        "option": found.option,
+        "requests_per_day": _number(found.at),
+        "dedicated_cheaper_above": None if crossing is None else {end: _number(getattr(crossing, end)) for end in ("low", "best", "high")},
+        "dedicated_cheaper": found.dedicated_cheaper,
+        "flip_factor": _number(found.flip_factor),
+        "sentence": found.sentence,
     }
 
 

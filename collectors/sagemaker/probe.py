@@ -61,5 +61,5 @@ def probe(clients: Clients, endpoint: SagemakerEndpoint, trial: Trial, *, now: d
             check="scale to zero",
             state="warn",
             detail=f"{refused:,} requests were refused while no instance was up: it does not hold them",
-            do="They are counted as aborted, and shown as the worst cold start; or keep one instance",
+            do="They count as cold hits of status throttled, the worst cold start there is; to have none, keep one instance",
         )

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from analysis import prices
 from analysis.judging.verdict_json import verdict_json
 from flows import bills, costs, results, telling
-from trial import config, schema
+from trial import config, registration, schema
 from trial.errors import NotFound
 from trial.records import Instance, Invocation, UsageBucket
 from trial.store import Store
@@ -277,6 +278,29 @@ def test_break_even_and_how_far_the_rate_is_from_turning_it(make):
     assert found.flip_factor == pytest.approx(found.dedicated_usd / float(endpoint.cost.usd_per_day))
     assert found.crossing is not None and found.crossing.low <= found.crossing.best <= found.crossing.high
     assert "you are at 11" in found.sentence
+    _, document = gathered(make, bill="")
+    (told,) = document["cost"]["break_even"]
+    assert (told["option"], told["requests_per_day"], told["dedicated_cheaper"]) == ("g4dn.xlarge", 11.0, False)
+    assert (told["flip_factor"], told["sentence"]) == (pytest.approx(found.flip_factor), found.sentence)
+    crossing = told["dedicated_cheaper_above"]
+    assert crossing["low"] <= crossing["best"] == pytest.approx(found.crossing.best)
+    low, high = document["cost"]["usd_per_day_bounds"]
+    assert low <= document["cost"]["usd_per_day"] <= high
+    trial, store = make(bill="")
+    (option,) = results.gather(trial, store, now=NOW).dedicated
+    assert option.break_even_requests_per_day == {"run": pytest.approx(found.crossing.best)}
+
+
+def test_another_price_book_than_the_trials_own_is_said_at_once(make, tmp_path):
+    trial, store = make(bill="")
+    results.register(trial, store, now=NOW)
+    assert "settings-changed" not in [flag.code for flag in gathered(make, bill="")[0].verdict.flags]
+    own = prices.load("standard").path.read_text().replace('rates.instance.amount = "0.0001867"', 'rates.instance.amount = "0.0002"')
+    (tmp_path / "own.toml").write_text(own)
+    result, _ = gathered(make, bill="", prices='book = "own.toml"')
+    (flag,) = [flag for flag in result.verdict.flags if flag.code == "settings-changed"]
+    assert "the price book on 2026-11-10" in flag.detail and result.verdict.evidence == "provisional"
+    assert registration.read(store.files).changes == ()  # a look writes nothing
 
 
 LAMBDA = """
