@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from collectors.files import Source, match_files
 from trial.calendar import Window
 from trial.meter import Meter
 from trial.records import RawEvent, UsageBucket
+
+log = logging.getLogger("fortnight")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,9 @@ def fetch(clients: Clients, endpoint: Any, window: Window, *, meter: Meter) -> I
             if event.at in window:
                 meter.events += 1
                 yield event
+        if source.size == 0:
+            # A quiet day's export may be so; an export that failed is too.
+            log.warning("%s: %s is empty: taken as a file without events", endpoint.name, source.name)
 
 
 def events_of(source: Source, endpoint: Any) -> Iterator[RawEvent]:

@@ -158,11 +158,14 @@ def test_malformed_lines_are_counted_and_stop_nothing(collected, tmp_path, fortn
     assert all(repr(line)[1:-1] in out for line in broken), "verbatim"
 
 
-def test_an_empty_file_is_a_file_without_events(collected, tmp_path, fortnight):
+def test_an_empty_file_is_a_file_without_events_and_is_named(collected, tmp_path, fortnight):
     folder = shutil.copytree(collected["aws-lambda"], tmp_path / "copy")
     before = kept(folder)
     (folder / "logs" / "b.json").write_text("")
-    assert fortnight(folder, "collect", "--day", "2024-11-04", "--no-publish")[::2] == (0, [])
+    code, _, lines = fortnight(folder, "collect", "--day", "2024-11-04", "--no-publish")
+    assert code == 0
+    (line,) = lines
+    assert "logs/b.json is empty: taken as a file without events" in line
     after = kept(folder)
     assert {n: c for n, c in after.items() if n.startswith("invocations/")} == {
         n: c for n, c in before.items() if n.startswith("invocations/")
