@@ -15,7 +15,7 @@ from typing import Any
 from trial import config
 from trial.calendar import Window
 from trial.config import Trial
-from trial.errors import FortnightError, SourceError, StoreError
+from trial.errors import FortnightError, SourceError, StoreError, Unreachable
 from trial.finding import Finding
 from trial.meter import Meter
 from trial.records import Ignored, Rejected
@@ -68,8 +68,15 @@ def look(trial: Trial, endpoint: Any, *, now: datetime) -> Iterator[Finding]:
             yield from _triton(endpoint, window, trial.folder, meter)
             yield from _probe(source, clients, endpoint, trial, now)
     except FortnightError as exc:
-        yield Finding(endpoint=endpoint.name, check="logs", state="fail", detail=exc.what, do=exc.do)
+        yield Finding(endpoint=endpoint.name, check="logs", state="fail", detail=_with_place(endpoint, exc), do=exc.do)
     yield from bills.look(trial, endpoint)
+
+
+def _with_place(endpoint: Any, exc: FortnightError) -> str:
+    """What went wrong, and where: a refused connection names no address of its own."""
+    if isinstance(exc, Unreachable) and endpoint.api_endpoint and endpoint.api_endpoint not in exc.what:
+        return f"{exc.what} (api_endpoint {endpoint.api_endpoint})"
+    return exc.what
 
 
 def _probe(source: Any, clients: Any, endpoint: Any, trial: Trial, now: datetime) -> Iterator[Finding]:
@@ -167,7 +174,11 @@ def _usage(source: Any, clients: Any, endpoint: Any, window: Window, meter: Mete
         buckets = list(source.fetch_usage(clients, endpoint, window, meter=meter))
     except FortnightError as exc:
         return Finding(
-            endpoint=endpoint.name, check="provider's counts", state="warn", detail=f"{exc.what}: completeness stays unknown", do=exc.do
+            endpoint=endpoint.name,
+            check="provider's counts",
+            state="warn",
+            detail=f"{_with_place(endpoint, exc)}: completeness stays unknown",
+            do=exc.do,
         )
     if not buckets:
         return Finding(endpoint=endpoint.name, check="provider's counts", state="warn", detail="none: completeness stays unknown")

@@ -11,6 +11,7 @@ from typing import Any
 from flows import collecting, wiring
 from trial import config
 from trial.config import Trial
+from trial.errors import ConfigError
 from trial.records import as_dict
 from trial.store import Store
 
@@ -46,6 +47,7 @@ def document(trial: Trial, store: Store, names: list[str], *, now: datetime | No
                         for a, b in collecting.harvest_gaps(store, endpoint.name, calendar=trial.calendar, now=now)
                     ],
                     "collecting": _collecting(trial, store, endpoint),
+                    "price_problem": _price_problem(trial, endpoint),
                 }
             )
     return {"trial": trial.trial.name, "endpoints": endpoints}
@@ -57,6 +59,19 @@ def _collecting(trial: Trial, store: Store, endpoint: Any) -> dict[str, Any]:
 
     found = as_dict(costs.tracker_of(trial, store, endpoint, costs.book_of(trial)))
     return {**found, "usd": None if found["usd"] is None else float(found["usd"])}
+
+
+def _price_problem(trial: Trial, endpoint: Any) -> str | None:
+    """Why no cost can be computed although a price is named: better known on the first day than at the verdict."""
+    from flows import costs
+
+    if endpoint.price is None:
+        return None
+    try:
+        costs.book_of(trial).row(endpoint.price)
+    except ConfigError as exc:
+        return f"{exc.what}. {exc.do}" if exc.do else exc.what
+    return None
 
 
 def _day(summary: Any) -> dict[str, Any]:
@@ -106,6 +121,8 @@ def _print(trial: Trial, store: Store, names: list[str]) -> None:
         for since, until in entry["harvest_gaps"]:
             lost = collecting.lost_logs(datetime.fromisoformat(since), datetime.fromisoformat(until) if until else None)
             console.print(lost, highlight=False)
+        if entry["price_problem"]:
+            console.print(f"no cost: {entry['price_problem']}", highlight=False)
         console.print(f"collecting it took {_took(entry['collecting'])}\n", highlight=False)
 
 

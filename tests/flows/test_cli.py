@@ -56,6 +56,21 @@ def test_nothing_collected_yet_is_an_answer(trial_folder):
     assert json.loads(done.stdout)["endpoints"][0]["decision"] == "not-decided"
 
 
+def test_status_names_a_price_row_that_is_none(trial_folder, fortnight):
+    assert json.loads(fortnight(trial_folder, "status", "--json")[1])["endpoints"][0]["price_problem"] is None
+    path = trial_folder / "trial.toml"
+    path.write_text(path.read_text().replace("runpod-flex-4090", "runpod-flex-4091"))
+    code, said, _ = fortnight(trial_folder, "status")
+    assert code == 0
+    assert "no cost: the standard price book has no row 'runpod-flex-4091'. Did you mean 'runpod-flex-4090'?" in " ".join(said.split())
+
+
+def test_doctor_names_the_address_that_does_not_answer(trial_folder, fortnight):
+    found = json.loads(fortnight(trial_folder, "doctor", "--json")[1])["findings"]
+    (counts,) = [f for f in found if f["check"] == "provider's counts"]
+    assert "(api_endpoint http://127.0.0.1:9)" in counts["detail"]
+
+
 def test_ui_before_the_first_collection_says_so_and_makes_nothing(trial_folder):
     before = sorted(trial_folder.rglob("*"))
     done = run("ui", "--port", "0", cwd=trial_folder)
