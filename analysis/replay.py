@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from analysis.replaying import dedicated as replay_dedicated
 from analysis.replaying import events as replay_events
+from analysis.replaying import provisioned as replay_provisioned
 from analysis.replaying import stack as replay_stack
 from analysis.replaying.policies import Policy
 from analysis.replaying.result import Flags, Ints, ReplayResult
@@ -86,6 +87,10 @@ def replay_us(
         arrival, service, cold_extra_us, pings = _with_pings(policy, arrival, service, cold_extra_us, pings, start, end, load)
     if replay_stack.fits(policy):
         outcome = replay_stack.run(
+            policy, arrival=arrival, service=service, cold_extra=cold_extra_us, start_us=start, end_us=end, compiled=compiled
+        )
+    elif replay_provisioned.fits(policy):
+        outcome = replay_provisioned.run(
             policy, arrival=arrival, service=service, cold_extra=cold_extra_us, start_us=start, end_us=end, compiled=compiled
         )
     elif replay_dedicated.fits(policy):

@@ -94,7 +94,9 @@ def what_if(
         ConfigError: no cold start was measured and none is given, or no idle time-out is to be had.
     """
     notes = list(arrivals.notes)
-    calibration = calibrate(arrivals, endpoint, default_idle_timeout_s=default_idle_timeout_s, cold_start_ms=cold_start_ms)
+    calibration, as_it_was = _calibrated(arrivals, endpoint, default_idle_timeout_s=default_idle_timeout_s, cold_start_ms=cold_start_ms)
+    if cold_start_ms is not None:
+        as_it_was = None  # the trial was compared with the cold starts it had
     if calibration.idle_timeout is not None:
         notes.append(calibration.idle_timeout.sentence())
     warm_late = _late_even_warm(arrivals, slo_ms)
@@ -105,7 +107,9 @@ def what_if(
     settings = standard_settings(calibration.policy, dedicated=dedicated, ping_service_ms=ping_service_ms(arrivals))
     rows = (
         row(
-            run_setting(arrivals, setting, cold_start_ms=cold_start_ms),
+            as_it_was
+            if as_it_was is not None and setting.keep_pings and setting.dedicated is None and setting.policy == calibration.policy
+            else run_setting(arrivals, setting, cold_start_ms=cold_start_ms),
             arrivals,
             setting,
             endpoint=endpoint.name,
@@ -168,6 +172,13 @@ def calibrate(
 
     The trial as it was had the cold starts it had: `cold_start_ms` counts only where it measured none.
     """
+    return _calibrated(arrivals, endpoint, default_idle_timeout_s=default_idle_timeout_s, cold_start_ms=cold_start_ms)[0]
+
+
+def _calibrated(
+    arrivals: Arrivals, endpoint: Any, *, default_idle_timeout_s: float | None, cold_start_ms: float | None
+) -> tuple[Calibration, ReplayResult | None]:
+    """The calibration, with the replay it was compared in."""
     if arrivals.cold_extra_ms is not None:
         cold_start_ms = None
     estimate = None
@@ -182,7 +193,7 @@ def calibrate(
         )
     timeout = _timeout(estimate, endpoint, default_idle_timeout_s)
     tried = [_compared(arrivals, estimate, timeout, policy, cold_start_ms) for policy in current_policies(endpoint, timeout).values()]
-    return max(tried, key=lambda c: c.agreement if c.agreement is not None else 0.0)
+    return max(tried, key=lambda one: one[0].agreement if one[0].agreement is not None else 0.0)
 
 
 def run_setting(arrivals: Arrivals, setting: Setting, *, cold_start_ms: float | None = None) -> ReplayResult:
@@ -231,15 +242,16 @@ def cheapest_meeting_slo(rows: Sequence[WhatIf]) -> WhatIf | None:
 
 def _compared(
     arrivals: Arrivals, estimate: IdleTimeout | None, timeout: float | None, policy: Policy, cold_start_ms: float | None
-) -> Calibration:
-    residual = agreement = None
+) -> tuple[Calibration, ReplayResult | None]:
+    residual = agreement = result = None
     if arrivals.cold is not None and arrivals.known is not None:
         result = run_setting(arrivals, Setting(name=AS_IT_IS, policy=policy), cold_start_ms=cold_start_ms)
         counted = arrivals.known & ~arrivals.synthetic
         if counted.any():
             residual = float(result.cold[counted].mean() - arrivals.cold[counted].mean()) * 100
             agreement = float((result.cold[counted] == arrivals.cold[counted]).mean())
-    return Calibration(idle_timeout=estimate, idle_timeout_s=timeout, policy=policy, residual_points=residual, agreement=agreement)
+    found = Calibration(idle_timeout=estimate, idle_timeout_s=timeout, policy=policy, residual_points=residual, agreement=agreement)
+    return found, result
 
 
 def _timeout(estimate: IdleTimeout | None, endpoint: Any, default_s: float | None) -> float | None:

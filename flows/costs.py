@@ -14,8 +14,8 @@ from analysis.cost import endpoint_cost
 from analysis.costing import dedicated
 from analysis.costing.break_even import BreakEven
 from analysis.costing.tracker import TrackerCost, tracker_cost
-from analysis.replaying.arrivals import from_invocations
 from analysis.replaying.idle_timeout import estimate_idle_timeout
+from flows.seen import Seen
 from trial import pulls
 from trial.config import Trial
 from trial.errors import ConfigError
@@ -54,7 +54,7 @@ def provenance(row: Any) -> dict[str, Any]:
     }
 
 
-def cost_of(trial: Trial, store: Store, endpoint: Any, result: EndpointResult, book: prices.PriceBook) -> EndpointCost | None:
+def cost_of(trial: Trial, store: Store, endpoint: Any, result: EndpointResult, book: prices.PriceBook, seen: Seen) -> EndpointCost | None:
     """None where no price is named, or the row cannot price it, which is said: a verdict does not wait for a price."""
     if endpoint.price is None or not result.days:
         return None
@@ -69,32 +69,32 @@ def cost_of(trial: Trial, store: Store, endpoint: Any, result: EndpointResult, b
             prices=trial.prices,
             instances=instances_of(store, endpoint.name),
             usage=[bucket for m in store.manifests(endpoint.name) for bucket in m.usage],
-            idle_timeout_s=_idle_timeout(store, endpoint, row),
+            idle_timeout_s=_idle_timeout(endpoint, row, seen),
         )
     except ConfigError as exc:
         log.warning("%s: no cost: %s", endpoint.name, exc)
         return None
 
 
-def _idle_timeout(store: Store, endpoint: Any, row: Any) -> Estimate | None:
+def _idle_timeout(endpoint: Any, row: Any, seen: Seen) -> Estimate | None:
     """How long the log says an idle instance was kept, where the bill depends on it and trial.toml says nothing."""
     if endpoint.idle_timeout_s is not None or row.rule != "instance-life":
         return None
     try:
-        seen = from_invocations(store.table("invocations", endpoint.name))
+        found = seen.arrivals(endpoint)
     except ConfigError:  # nothing to see it in: the price row's default stands
         return None
-    if seen.cold is None or seen.telling is None or seen.ended_ms is None:
+    if found.cold is None or found.telling is None or found.ended_ms is None:
         return None
-    found = estimate_idle_timeout(
-        seen.arrival_ms,
-        seen.ended_ms,
-        seen.cold,
-        known=seen.telling,
+    told = estimate_idle_timeout(
+        found.arrival_ms,
+        found.ended_ms,
+        found.cold,
+        known=found.telling,
         min_workers=endpoint.min_workers,
         concurrency=endpoint.concurrency,
     )
-    return found.as_estimate() if found.misfits <= MOST_MISFITS * found.gaps else None
+    return told.as_estimate() if told.misfits <= MOST_MISFITS * told.gaps else None
 
 
 def tracker_of(trial: Trial, store: Store, endpoint: Any, book: prices.PriceBook) -> TrackerCost:
@@ -132,7 +132,7 @@ def hourly(trial: Trial, store: Store, endpoint: str) -> list[list[int]]:
     """Requests by local hour, one list of 24 a collected day."""
     days = []
     for day in store.days(endpoint):
-        started = store.table("invocations", endpoint, [day])["started_at"]
+        started = store.table("invocations", endpoint, [day], columns=["started_at"])["started_at"]
         hours = pc.hour(pc.assume_timezone(pc.local_timestamp(started.cast(pa.timestamp("us", tz=trial.trial.timezone))), "UTC"))
         counts = [0] * 24
         for entry in pc.value_counts(hours).to_pylist():

@@ -11,8 +11,9 @@ from importlib.metadata import version
 from typing import Any
 
 from analysis import prices
-from analysis.replaying import arrivals, bursts
+from analysis.replaying import bursts
 from flows import costs, operations
+from flows.seen import Seen
 from reports.extras import ReportExtras
 from trial import chain, registration
 from trial.config import Trial
@@ -24,11 +25,17 @@ LIBRARIES = ("fortnight", "pandas", "pyarrow", "great-expectations", "mlflow", "
 
 
 def gather(
-    trial: Trial, store: Store, result: TrialResult, *, now: datetime | None = None, planted: Mapping[str, Mapping[str, Any]] | None = None
+    trial: Trial,
+    store: Store,
+    result: TrialResult,
+    *,
+    seen: Seen,
+    now: datetime | None = None,
+    planted: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> ReportExtras:
     manifests = {e.endpoint: store.manifests(e.endpoint) for e in result.endpoints}
     book = costs.book_of(trial)
-    seen = {name: found for name in manifests if (found := _observed(store, name)) is not None}
+    observed = {name: found for name in manifests if (found := _observed(seen, trial.endpoint(name))) is not None}
     return ReportExtras(
         generated_at=now,
         prices=_prices(trial, book),
@@ -37,8 +44,8 @@ def gather(
         versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
         hashes=_hashes(store, manifests, book),
         break_even=[b for e in result.endpoints for b in e.break_evens],
-        bursts=[row for name, found in seen.items() for row in _bursts(name, found)],
-        concurrency={name: found.as_json() for name, found in seen.items()},
+        bursts=[row for name, found in observed.items() for row in _bursts(name, found)],
+        concurrency={name: found.as_json() for name, found in observed.items()},
         hourly={name: costs.hourly(trial, store, name) for name in manifests},
         operations={name: operations.of(store, trial.endpoint(name), found) for name, found in manifests.items()},
         tracker={name: costs.tracker_of(trial, store, trial.endpoint(name), book) for name in manifests},
@@ -75,10 +82,10 @@ def _quarantine(store: Store, endpoint: str) -> list[dict[str, Any]]:
     return [{"endpoint": endpoint, "day": day, "rule": rule, "rows": rows} for (day, rule), rows in sorted(counts.items())]
 
 
-def _observed(store: Store, endpoint: str) -> bursts.Concurrency | None:
+def _observed(seen: Seen, endpoint: Any) -> bursts.Concurrency | None:
     """Concurrency and bursts; None without requests that reached an instance, or where no log has a time for any of them."""
     try:
-        return bursts.observed(arrivals.from_invocations(store.table("invocations", endpoint)))
+        return bursts.observed(seen.arrivals(endpoint))
     except ConfigError:
         return None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import evidence, results
+from flows.seen import Seen
 from reports.html import ReportFiles, write_report
 from trial.config import Trial
 from trial.results import TrialResult
@@ -19,8 +20,9 @@ def report(
 ) -> tuple[TrialResult, ReportFiles]:
     """Writes the report to `out`, or beside the store."""
     store = Store.at(trial.store_url)
-    result = results.gather(trial, store, now=now)
-    extras = evidence.gather(trial, store, result, planted=planted)
+    seen = Seen(trial, store)
+    result = results.gather(trial, store, now=now, seen=seen)
+    extras = evidence.gather(trial, store, result, seen=seen, planted=planted)
     return result, write_report(result, config=trial, out=out or folder(trial), extras=extras, pdf=pdf)
 
 

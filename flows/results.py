@@ -13,8 +13,8 @@ from analysis.costing.reconcile import Reconciliation, reconcile
 from analysis.judging import flags
 from analysis.judging.changes import idle_timeout_changed, price_changed
 from analysis.prices import PriceBook
-from analysis.replaying.arrivals import from_invocations
 from flows import bills, costs, whatifs
+from flows.seen import Seen
 from trial import registration
 from trial.config import Trial
 from trial.errors import ConfigError
@@ -67,11 +67,12 @@ def _endpoint(trial: Trial, store: Store, endpoint: Any, through: date | None, c
     return EndpointResult(endpoint=endpoint.name, platform=endpoint.platform, days=days, verdict=judged)
 
 
-def gather(trial: Trial, store: Store, *, now: datetime, names: Sequence[str] | None = None) -> TrialResult:
+def gather(trial: Trial, store: Store, *, now: datetime, names: Sequence[str] | None = None, seen: Seen | None = None) -> TrialResult:
     """The whole result, costs and what-ifs included."""
+    seen = seen or Seen(trial, store)
     known = _registered(trial, store, now)
     book = costs.book_of(trial)
-    endpoints = tuple(_priced(trial, store, e, book) for e in verdicts(trial, store, now=now, names=names))
+    endpoints = tuple(_priced(trial, store, e, book, seen) for e in verdicts(trial, store, now=now, names=names))
     collected = sorted({day for e in endpoints for s in e.days for day in s.days})
     return TrialResult(
         trial=trial.trial.name,
@@ -85,11 +86,11 @@ def gather(trial: Trial, store: Store, *, now: datetime, names: Sequence[str] | 
     )
 
 
-def costed(trial: Trial, store: Store, result: EndpointResult, book: PriceBook) -> EndpointResult:
+def costed(trial: Trial, store: Store, result: EndpointResult, book: PriceBook, seen: Seen) -> EndpointResult:
     """The endpoint with its cost held against its bill, and what that does to its verdict."""
     endpoint = trial.endpoint(result.endpoint)
-    result = replace(result, verdict=flags.with_changes(result.verdict, _idle_timeout_changed(trial, store, endpoint)))
-    cost = costs.cost_of(trial, store, endpoint, result, book)
+    result = replace(result, verdict=flags.with_changes(result.verdict, _idle_timeout_changed(trial, endpoint, seen)))
+    cost = costs.cost_of(trial, store, endpoint, result, book, seen)
     if cost is None:
         return result
     cost = bills.with_bill(trial, endpoint, cost)
@@ -103,16 +104,16 @@ def costed(trial: Trial, store: Store, result: EndpointResult, book: PriceBook) 
     )
 
 
-def _idle_timeout_changed(trial: Trial, store: Store, endpoint: Any) -> list[str]:
+def _idle_timeout_changed(trial: Trial, endpoint: Any, seen: Seen) -> list[str]:
     if endpoint.platform not in whatifs.SERVERLESS:
         return []
     try:
-        seen = from_invocations(store.table("invocations", endpoint.name))
+        found = seen.arrivals(endpoint)
     except ConfigError:  # nothing to replay, which the what-ifs say
         return []
-    first = trial.calendar.day_of(datetime.fromtimestamp(seen.origin_us / 1e6, tz=UTC))
-    found = idle_timeout_changed(seen, first=first, min_workers=endpoint.min_workers, concurrency=endpoint.concurrency)
-    return [found] if found else []
+    first = trial.calendar.day_of(datetime.fromtimestamp(found.origin_us / 1e6, tz=UTC))
+    told = idle_timeout_changed(found, first=first, min_workers=endpoint.min_workers, concurrency=endpoint.concurrency)
+    return [told] if told else []
 
 
 def _price_changed(found: Reconciliation) -> list[str]:
@@ -120,9 +121,9 @@ def _price_changed(found: Reconciliation) -> list[str]:
     return [told] if told else []
 
 
-def _priced(trial: Trial, store: Store, result: EndpointResult, book: PriceBook) -> EndpointResult:
-    endpoint, result = trial.endpoint(result.endpoint), costed(trial, store, result, book)
-    table = whatifs.table_of(trial, store, endpoint, book)
+def _priced(trial: Trial, store: Store, result: EndpointResult, book: PriceBook, seen: Seen) -> EndpointResult:
+    endpoint, result = trial.endpoint(result.endpoint), costed(trial, store, result, book, seen)
+    table = whatifs.table_of(trial, store, endpoint, book, seen=seen)
     return replace(
         result,
         whatifs=table.rows if table else (),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from flows import collecting, costs, results
+from flows.seen import Seen
 from trial import registration
 from trial.config import Trial
 from trial.results import EndpointResult
@@ -98,7 +99,7 @@ def missed_days(trial: Trial, store: Store, *, now: datetime) -> list[tuple[str,
 def _with_bill(trial: Trial, store: Store, result: EndpointResult, told: set[str]) -> EndpointResult:
     """A decision that is about to be told is held against the bill first; the others are not worth reading every row for."""
     fresh = result.verdict.evidence == "decided" and _decision_key(result) not in told
-    return results.costed(trial, store, result, costs.book_of(trial)) if fresh else result
+    return results.costed(trial, store, result, costs.book_of(trial), Seen(trial, store)) if fresh else result
 
 
 def _decision_key(result: EndpointResult) -> str:

@@ -11,13 +11,13 @@ from analysis import whatif
 from analysis.costing.break_even import BreakEven
 from analysis.costing.compare import compare
 from analysis.prices import PriceBook
-from analysis.replaying.arrivals import Arrivals, from_invocations
+from analysis.replaying.arrivals import Arrivals
 from analysis.replaying.policies import Policy
 from analysis.replaying.price import pricing
 from analysis.replaying.result import ReplayResult
 from analysis.replaying.settings import Setting
 from analysis.whatif import Calibration, WhatIfTable
-from trial.calendar import Window
+from flows.seen import Seen
 from trial.config import Trial
 from trial.errors import ConfigError
 from trial.results import EndpointResult, WhatIf
@@ -29,13 +29,15 @@ SERVERLESS = ("aws-lambda", "cloud-run", "runpod", "replicate", "export")
 KEEPS_WARM = {"ping_every_s", "min_workers", "provisioned", "dedicated"}
 
 
-def table_of(trial: Trial, store: Store, endpoint: Any, book: PriceBook, *, cold_start_ms: float | None = None) -> WhatIfTable | None:
+def table_of(
+    trial: Trial, store: Store, endpoint: Any, book: PriceBook, *, seen: Seen, cold_start_ms: float | None = None
+) -> WhatIfTable | None:
     """One endpoint's standard settings; None where it has no day yet, or cannot be replayed, which is said."""
     if endpoint.platform not in SERVERLESS or not store.days(endpoint.name):
         return None
     try:
         return whatif.what_if(
-            _arrivals(trial, store, endpoint),
+            seen.arrivals(endpoint),
             endpoint,
             dedicated=trial.dedicated,
             slo_ms=trial.trial.latency_slo_ms,
@@ -70,7 +72,7 @@ def one_setting(
     """
     if not store.days(endpoint.name):
         raise ConfigError("no day is collected yet", where=f"endpoint {endpoint.name}", do="Run `fortnight collect` first")
-    seen = _arrivals(trial, store, endpoint)
+    seen = Seen(trial, store).arrivals(endpoint)
     calibration = whatif.calibrate(
         seen, endpoint, default_idle_timeout_s=_default_idle_timeout_s(endpoint, book), cold_start_ms=cold_start_ms
     )
@@ -98,12 +100,6 @@ def one_setting(
         residual_points=calibration.residual_points,
     )
     return OneSetting(result=result, row=row, calibration=calibration)
-
-
-def _arrivals(trial: Trial, store: Store, endpoint: Any) -> Arrivals:
-    days = store.days(endpoint.name)
-    window = Window(start=trial.calendar.window(days[0]).start, end=trial.calendar.window(days[-1]).end)
-    return from_invocations(store.table("invocations", endpoint.name), window=window)
 
 
 def _midnight_ms(trial: Trial, store: Store, endpoint: Any, seen: Arrivals) -> float:

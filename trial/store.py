@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -95,21 +95,25 @@ class Store:
         found = (self.manifest(endpoint, day) for day in self.days(endpoint))
         return [m for m in found if m is not None]
 
-    def table(self, name: str, endpoint: str, days: Iterable[date] | None = None) -> pa.Table:
-        """One table's rows of the given days (all collected ones), in day order; see TABLES for its schema."""
-        return pa.Table.from_batches(self.batches(name, endpoint, days), schema=TABLES[name])
+    def table(self, name: str, endpoint: str, days: Iterable[date] | None = None, *, columns: Sequence[str] | None = None) -> pa.Table:
+        """One table's rows of the given days (all collected ones), in day order; see TABLES for its schema, `columns` for less of it."""
+        schema = TABLES[name] if columns is None else pa.schema([TABLES[name].field(column) for column in columns])
+        return pa.Table.from_batches(self.batches(name, endpoint, days, columns=columns), schema=schema)
 
-    def batches(self, name: str, endpoint: str, days: Iterable[date] | None = None) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, name: str, endpoint: str, days: Iterable[date] | None = None, *, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """As `table`, a row group at a time."""
         for day in self.days(endpoint) if days is None else days:
             manifest = self.manifest(endpoint, day)
             for file in manifest.files.get(name, ()) if manifest else ():
-                yield from self.read_parquet(file)
+                yield from self.read_parquet(file, columns=columns)
 
-    def read_parquet(self, file: str, *, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """One stored file, a row group at a time."""
+    def read_parquet(self, file: str, *, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """One stored file, a row group at a time; of `columns` those, in their order."""
         with contextlib.closing(self._open_parquet(file)) as parquet:
-            yield from parquet.iter_batches(columns=columns)
+            for batch in parquet.iter_batches(columns=columns and list(columns)):
+                yield batch if columns is None else batch.select(list(columns))
 
     def _open_parquet(self, name: str) -> pq.ParquetFile:
         try:

@@ -21,6 +21,9 @@ from trial.errors import ConfigError
 Floats = npt.NDArray[np.float64]
 
 COLUMNS = ("arrival_ms", "service_ms")
+_TIMES = ("queue_ms", "init_ms", "load_ms", "handler_ms", "latency_ms", "billed_ms", "gpu_ms")
+# What from_invocations looks at, of trial.schema.INVOCATIONS.
+READ = ("platform", "day", "started_at", "status", "cold", "waited", "synthetic", *_TIMES)
 DAY_MS = 86_400_000.0
 SEED = 20_201  # of the draws of start-up times; fixed, so that a replay is repeatable
 
@@ -138,7 +141,7 @@ def _careful_columns(path: Path, allow_simultaneous: bool) -> tuple[Floats, Floa
 
 def from_invocations(table: pa.Table, *, window: Window | None = None) -> Arrivals:
     """
-    One endpoint's invocations (trial.schema) as arrivals.
+    One endpoint's invocations (trial.schema, or the columns of READ) as arrivals.
 
     Args:
         window: the complete days they come from; without it, whole times 24 hours from the first arrival on.
@@ -154,7 +157,7 @@ def from_invocations(table: pa.Table, *, window: Window | None = None) -> Arriva
     if not table.num_rows:
         raise ConfigError("there are no invocations to replay", do="Run `fortnight collect` first")
     at_us = table["started_at"].cast(pa.int64()).to_numpy()
-    columns = {name: _floats(table, name) for name in ("queue_ms", "init_ms", "load_ms", "handler_ms", "latency_ms", "billed_ms", "gpu_ms")}
+    columns = {name: _floats(table, name) for name in _TIMES}
     cold, known, telling = _coldness(table)
     notes: list[str] = []
     service, loaded_inside = _service(columns, cold, notes)

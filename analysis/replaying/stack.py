@@ -167,7 +167,7 @@ def _lives(
     begins[0:1] = True
     begins[1:] |= grouped[1:] != grouped[:-1]
     first = np.flatnonzero(begins)
-    last = np.append(first[1:], len(order)) - 1
+    last = np.append(first[1:], len(order))[: len(first)] - 1
     from_start = ~cold[order[first]]
     started = np.where(from_start, start_us, arrival[order[first]])
     busy_until = arrival[order[last]] + took[order[last]]

@@ -70,6 +70,7 @@ def run(path: Path, *, endpoint: str | None, flags: Flags, as_json: bool) -> Non
     trial = config.load(path)
     chosen = [trial.endpoint(endpoint)] if endpoint else list(trial.endpoints)
     from flows import costs, whatifs
+    from flows.seen import Seen
     from trial.store import Store
 
     store, book = Store.at(trial.store_url), costs.book_of(trial)
@@ -81,7 +82,8 @@ def run(path: Path, *, endpoint: str | None, flags: Flags, as_json: bool) -> Non
         given = changes(idle_timeout_s=flags.idle_timeout, dedicated=flags.dedicated, **flags.changes())
         _on_trial(whatifs.one_setting(trial, store, chosen[0], book, changes=given, cold_start_ms=flags.cold_start_ms), trial, as_json)
         return
-    found = (whatifs.table_of(trial, store, e, book, cold_start_ms=flags.cold_start_ms) for e in chosen)
+    seen = Seen(trial, store)
+    found = (whatifs.table_of(trial, store, e, book, seen=seen, cold_start_ms=flags.cold_start_ms) for e in chosen)
     tables = [t for t in found if t is not None]
     if not tables:
         print("nothing to replay: no collected day of a serverless endpoint", file=sys.stderr)

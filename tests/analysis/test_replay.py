@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from analysis.replay import replay, replay_us
 from analysis.replaying import events as replay_events
+from analysis.replaying import provisioned as replay_provisioned
 from analysis.replaying import stack as replay_stack
 from analysis.replaying.policies import Policy, QueueDelay, RequestCount, Shift, changes, from_flags
 from analysis.replaying.result import Workers
@@ -95,6 +96,24 @@ def test_general_loop_equals_the_stack_loop(rows, timeout, floor, extra):
     slow = replay_events.run(policy, arrival=arrival, service=service, cold_extra=extras, start_us=0, end_us=end, standard_load_us=0)
     for one, other in zip(fast[:-1], slow[:-1], strict=True):
         assert one.tolist() == other.tolist()
+    for name in ("started_us", "ended_us"):
+        assert sorted(getattr(fast.workers, name)) == sorted(getattr(slow.workers, name))
+    assert fast.workers.busy_us.sum() == slow.workers.busy_us.sum()
+
+
+@given(requests, st.one_of(st.none(), st.integers(1, 30)), st.integers(0, 2), st.integers(0, 9), st.integers(1, 4))
+@settings(max_examples=300, deadline=None)
+def test_general_loop_equals_two_passes_where_workers_are_provisioned(rows, timeout, floor, extra, provisioned):
+    policy = Policy(idle_timeout_s=None if timeout is None else timeout / 1000, min_workers=floor, provisioned=provisioned)
+    assert replay_provisioned.fits(policy)
+    arrival, service = (np.array(c, dtype=np.int64) * 1000 for c in columns(rows))
+    extras, end = np.full(len(rows), extra * 1000), int(arrival[-1])
+    fast = replay_provisioned.run(policy, arrival=arrival, service=service, cold_extra=extras, start_us=0, end_us=end)
+    slow = replay_events.run(policy, arrival=arrival, service=service, cold_extra=extras, start_us=0, end_us=end, standard_load_us=0)
+    for one, other in zip(fast[:-1], slow[:-1], strict=True):
+        assert one.tolist() == other.tolist()
+    pinned = [(lives.busy_us[lives.pinned].tolist(), lives.requests[lives.pinned].tolist()) for lives in (fast.workers, slow.workers)]
+    assert pinned[0] == pinned[1]
     for name in ("started_us", "ended_us"):
         assert sorted(getattr(fast.workers, name)) == sorted(getattr(slow.workers, name))
     assert fast.workers.busy_us.sum() == slow.workers.busy_us.sum()

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from flows import costs, results
+from flows.seen import Seen
 from trial import config, schema
 from trial.records import Instance, Invocation
 from trial.store import Store
@@ -73,7 +74,7 @@ def make(tmp_path):
 
 def cost_of(trial, store):
     (result,) = results.verdicts(trial, store, now=NOW)
-    return costs.cost_of(trial, store, trial.endpoint("rp"), result, costs.book_of(trial))
+    return costs.cost_of(trial, store, trial.endpoint("rp"), result, costs.book_of(trial), Seen(trial, store))
 
 
 @pytest.mark.parametrize("odd", [0.0, 0.03])
