@@ -30,9 +30,13 @@ CONTEXT = timedelta(days=1)
 
 
 def window_of(store: Store, endpoint: str, first: date, last: date, calendar: Calendar) -> Window:
-    """The span to fetch for days first to last: with the day before where the store does not have it, and the tail after."""
+    """
+    The span to fetch for days first to last, with the tail after and the day before.
+
+    Without the day before where the store has it, except the one before the trial: that is no day of its own, which would be read again.
+    """
     window = Window(start=calendar.window(first).start, end=calendar.window(last).end)
-    known = raw.names(store.files, endpoint=endpoint, day=first - timedelta(days=1))
+    known = first > calendar.start and raw.names(store.files, endpoint=endpoint, day=first - timedelta(days=1))
     return window.widened(before=timedelta(0) if known else CONTEXT, after=TAIL)
 
 
