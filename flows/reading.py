@@ -26,7 +26,6 @@ BATCH = 4096
 REJECTED_BATCH = 1000
 
 _ORDER = attrgetter("at", "stream", "event_id")
-_KIND = attrgetter("kind")
 
 
 class Reader:
@@ -138,26 +137,17 @@ class Reader:
 
     def _account(self, batch: list[RawEvent], outcomes: list[Any]) -> list[tuple[RawEvent, Rejected]]:
         """Counts a batch into the ledgers; the events among it that were rejected."""
-        rejected = []
-        for source in {event.source for event in batch}:
+        sources = {event.source for event in batch}
+        for source in sources:
             tally = self._tallies.setdefault(source, self._tally(source))
-            mine = [(event, outcome) for event, outcome in zip(batch, outcomes, strict=True) if event.source == source]
-            read = sum([event.copies for event, _ in mine])
-            tally.read += read
-            tally.duplicate += read - len(mine)
-            facts = [outcome for _, outcome in mine if type(outcome) is not Ignored and type(outcome) is not Rejected]
-            tally.used.update(map(_KIND, facts))
-            if self._region_of:
-                self._count_regions(self._region_of, mine)
-            if len(facts) == len(mine):
+            if len(sources) == 1:
+                tally.add(batch, outcomes)
                 continue
-            for event, outcome in mine:
-                if type(outcome) is Ignored:
-                    tally.ignored[outcome.reason] += 1
-                elif type(outcome) is Rejected:
-                    tally.rejected[outcome.reason] += 1
-                    rejected.append((event, outcome))
-        return rejected
+            mine = [i for i, event in enumerate(batch) if event.source == source]
+            tally.add([batch[i] for i in mine], [outcomes[i] for i in mine])
+        if self._region_of:
+            self._count_regions(self._region_of, list(zip(batch, outcomes, strict=True)))
+        return [(event, outcome) for event, outcome in zip(batch, outcomes, strict=True) if type(outcome) is Rejected]
 
     def _count_regions(self, region_of: Callable[[RawEvent, Any], str | None], mine: list[tuple[RawEvent, Any]]) -> None:
         found = [

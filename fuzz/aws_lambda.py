@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from collectors import aws_lambda
 from collectors.aws_lambda.facts import Report
-from collectors.aws_lambda.quick import account, parse_batch
+from collectors.aws_lambda.quick import parse_batch
 from fuzz._running import fuzz, records_of, text_of
 from trial.calendar import Calendar
 from trial.config import AwsLambdaEndpoint, KeepWarm
@@ -75,8 +75,7 @@ def one_input(data: bytes) -> None:
     outcomes = parse_batch(events, endpoint)
     assert outcomes == [aws_lambda.parse(event, endpoint) for event in events]
     tally = Tally(endpoint="s", day=T0.date(), source="x")
-    tally.read = len(events)
-    account(outcomes, tally)
+    tally.add(events, outcomes)
     tally.close()
     found = records_of(events, endpoint, aws_lambda, CALENDAR)
     assert repr(records_of([*reversed(events), *events], endpoint, aws_lambda, CALENDAR)) == repr(found)

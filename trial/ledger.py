@@ -10,11 +10,14 @@ one pull, so reading a day again changes nothing, while an event delivered twice
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from operator import attrgetter
+from typing import Any
 
 from trial.errors import LedgerError
+from trial.records import Ignored, RawEvent, Rejected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,9 @@ def _added(mine: Mapping[str, int], theirs: Mapping[str, int]) -> dict[str, int]
     return {key: mine.get(key, 0) + theirs.get(key, 0) for key in sorted({*mine, *theirs})}
 
 
+_KIND = attrgetter("kind")
+
+
 class Tally:
     """Counts outcomes as events stream by, then closes into a Ledger. Mutable on purpose, and never stored."""
 
@@ -106,10 +112,25 @@ class Tally:
         self.ignored: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
 
-    def add_copies(self, copies: int) -> None:
-        """One distinct event that came back `copies` times: the first is to be judged, the rest are duplicates."""
+    def add(self, events: Sequence[RawEvent], outcomes: Sequence[Any]) -> None:
+        """
+        Distinct events and what each was judged to be: a fact, Ignored or Rejected.
+
+        Of an event that came back several times the first copy is judged, the rest are duplicates. Facts whose class is of one kind are
+        counted by class, since a day has millions.
+        """
+        copies = sum([event.copies for event in events])
         self.read += copies
-        self.duplicate += copies - 1
+        self.duplicate += copies - len(events)
+        for kind, count in Counter(map(type, outcomes)).items():
+            if kind is Ignored:
+                self.ignored.update([o.reason for o in outcomes if type(o) is Ignored])
+            elif kind is Rejected:
+                self.rejected.update([o.reason for o in outcomes if type(o) is Rejected])
+            elif isinstance(name := getattr(kind, "kind", None), str):
+                self.used[name] += count
+            else:
+                self.used.update(map(_KIND, [o for o in outcomes if type(o) is kind]))
 
     def close(self) -> Ledger:
         return Ledger(

@@ -8,14 +8,12 @@ odd in any way goes to parse.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from collectors.aws_lambda.facts import End, HandlerLine, Init, LambdaFact, Report, Start
+from collectors.aws_lambda.facts import End, HandlerLine, LambdaFact, Report, Start
 from collectors.aws_lambda.parse import OWN, parse
 from collectors.lines import own_fields
-from trial.ledger import Tally
 from trial.records import Ignored, RawEvent, Rejected
 
 Outcome = LambdaFact | Ignored | Rejected
@@ -93,19 +91,3 @@ def parse_batch(events: Iterable[RawEvent], endpoint: Any) -> list[Outcome]:
             pass
         put(parse(event, endpoint))
     return outcomes
-
-
-def account(outcomes: Sequence[Outcome], tally: Tally) -> None:
-    """Adds a batch's outcomes to the ledger's counts by kind or reason; `read` and duplicates are the caller's."""
-    by_type = Counter(map(type, outcomes))
-    for kind, count in by_type.items():
-        if kind not in (Init, Ignored, Rejected):
-            tally.used[kind.kind] += count  # type: ignore[attr-defined]
-    if by_type.keys() & {Init, Ignored, Rejected}:
-        for outcome in outcomes:
-            if isinstance(outcome, Ignored):
-                tally.ignored[outcome.reason] += 1
-            elif isinstance(outcome, Rejected):
-                tally.rejected[outcome.reason] += 1
-            elif isinstance(outcome, Init):
-                tally.used[outcome.kind] += 1

@@ -14,7 +14,7 @@ from msgspec.structs import astuple
 
 from collectors import aws_lambda
 from collectors.aws_lambda.facts import End, Failure, HandlerLine, Init, LogsDropped, Report, Start
-from collectors.aws_lambda.quick import account, parse_batch
+from collectors.aws_lambda.quick import parse_batch
 from collectors.lines import handler_fields, own_fields
 from trial import handler_line
 from trial.calendar import Calendar
@@ -242,8 +242,7 @@ def test_a_batch_is_read_as_its_events_are(payloads, shared, keep_warm):
     assert outcomes == [aws_lambda.parse(e, endpoint) for e in events]
     assert [type(o) for o in outcomes] == [type(aws_lambda.parse(e, endpoint)) for e in events]
     tally = Tally(endpoint="s", day=date(2026, 11, 2), source="cloudwatch-logs")
-    tally.read = len(events)
-    account(outcomes, tally)
+    tally.add(events, outcomes)
     ledger = tally.close()
     assert ledger.used == dict(sorted(Counter(o.kind for o in outcomes if isinstance(o, FACTS)).items()))
 
