@@ -124,6 +124,6 @@ def _rows(store: Store, names: tuple[str, ...]) -> pa.Table | None:
 
     try:
         tables = [pq.read_table(pa.BufferReader(store.files.read(name))) for name in names]
-    except (FileNotFoundError, pa.ArrowException):
+    except (OSError, pa.ArrowException, UnicodeDecodeError):
         return None
     return pa.concat_tables(tables) if tables else None

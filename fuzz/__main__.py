@@ -35,7 +35,8 @@ def _run(name: str, seconds: int) -> tuple[int, str]:
     done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, timeout=seconds + 120, check=False)
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     if done.returncode:
-        print("\n".join(lines[-30:]), file=sys.stderr)
+        # libFuzzer reports on one, atheris the traceback on the other.
+        print("\n".join([f"{name}:", *done.stdout.splitlines()[-30:], *lines[-4:]]), file=sys.stderr)
     return done.returncode, lines[-1] if lines else ""
 
 

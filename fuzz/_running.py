@@ -30,7 +30,9 @@ def fuzz(one_input: Callable[[bytes], None], seeds: list[bytes]) -> None:
             f for f in gc.get_objects() if isinstance(f, FunctionType) and str(f.__module__).startswith(("collectors.", "trial."))
         ]:
             atheris.instrument_func(found)
-        atheris.Setup([sys.argv[0], *LIMITS, *sys.argv[1:], folder], one_input)
+        # A file named on the command line is run alone.
+        corpus = [] if any(not arg.startswith("-") for arg in sys.argv[1:]) else [folder]
+        atheris.Setup([sys.argv[0], *LIMITS, *sys.argv[1:], *corpus], one_input)
         atheris.Fuzz()
 
 

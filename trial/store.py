@@ -112,16 +112,21 @@ class Store:
     def read_parquet(self, file: str, *, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """One stored file, a row group at a time; of `columns` those, in their order."""
         with contextlib.closing(self._open_parquet(file)) as parquet:
-            for batch in parquet.iter_batches(columns=columns and list(columns)):
-                yield batch if columns is None else batch.select(list(columns))
+            try:
+                for batch in parquet.iter_batches(columns=columns and list(columns)):
+                    yield batch if columns is None else batch.select(list(columns))
+            except (pa.ArrowException, OSError) as exc:
+                raise _damaged(file, exc) from exc
 
     def _open_parquet(self, name: str) -> pq.ParquetFile:
         try:
-            return pq.ParquetFile(self.files.open(name))
+            file = self.files.open(name)
         except FileNotFoundError as exc:
             raise StoreError("the manifest names a file that is not there", where=name, do="Collect the day again") from exc
-        except pa.ArrowException as exc:
-            raise StoreError(f"damaged: {exc}", where=name, do="Collect the day again") from exc
+        try:
+            return pq.ParquetFile(file)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as exc:
+            raise _damaged(name, exc) from exc
 
     @contextlib.contextmanager
     def day_writer(self, endpoint: str, day: date) -> Iterator[DayWriter]:
@@ -132,6 +137,11 @@ class Store:
                 yield writer
             finally:
                 writer.close()
+
+
+def _damaged(name: str, exc: Exception) -> StoreError:
+    said = "cannot be read" if isinstance(exc, OSError) else "damaged"
+    return StoreError(f"{said}: {exc}", where=name, do="Collect the day again")
 
 
 class DayWriter:

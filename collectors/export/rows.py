@@ -121,7 +121,7 @@ def _parquet(source: Source) -> Iterator[tuple[int, Mapping[str, Any]]]:
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
-    except (pa.ArrowException, OSError) as exc:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as exc:  # names and texts that are no UTF-8, times past year 9999
         raise Malformed(f"not a whole Parquet file: {str(exc)[:200]}", where=source.name, do="Export it again") from exc
 
 

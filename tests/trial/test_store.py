@@ -156,6 +156,25 @@ def test_a_damaged_manifest_is_one_line(tmp_path):
         store.manifest("e", DAY)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda b: b[: len(b) // 2],
+        lambda b: b.replace(b"request_id", b"\xf2equest_id"),
+        lambda b: b[:4] + bytes(len(b) // 2) + b[4 + len(b) // 2 :],
+    ],
+    ids=["cut", "name", "pages"],
+)
+def test_damaged_rows_are_one_line_that_names_the_file(tmp_path, damage):
+    store = Store.at(str(tmp_path))
+    write(store, 500)
+    (name,) = store.manifest("e", DAY).files["invocations"]
+    store.files.write(name, damage(store.files.read(name)))
+    with pytest.raises(StoreError, match=f"{name}: (damaged|cannot be read): ") as caught:
+        store.table("invocations", "e")
+    assert "\n" not in str(caught.value)
+
+
 def test_unknown_schemes_are_configuration_errors():
     with pytest.raises(ConfigError, match="store.url"):
         Store.at("ftp://x/y")

@@ -153,6 +153,9 @@ def cell(column: str, value: str, rest: str = "") -> str:
         ('[{"started_at": "2026-', "half-written"),
         (parquet()[:200], "not a whole Parquet file"),
         (b"PAR1" + b"x" * 40, "not a whole Parquet file"),
+        # Names and texts that are no UTF-8, which pyarrow finds out when it hands them over.
+        (parquet().replace(b"request_id", b"\xf2equest_id"), "not a whole Parquet file"),
+        (parquet().replace(b"warm", b"\xf2arm"), "not a whole Parquet file"),
     ],
 )
 def test_one_clear_error_names_file_row_and_column(read, content, says):
