@@ -55,7 +55,7 @@ audit: .venv/tools/pip-audit  ## known vulnerabilities of the pinned versions; a
 	.venv/tools/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 lock: .venv/tools/uv  ## requirements.lock from constraints.txt: the same versions with the hashes of their files
-	.venv/tools/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11.5 \
+	.venv/tools/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
 	  --extra sandbox --extra pdf --extra postgres --extra dask --extra prices --constraint constraints.txt pyproject.toml \
 	  --output-file requirements.lock
 
