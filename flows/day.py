@@ -72,7 +72,7 @@ def process(
         )
         try:
             with reader.parts(part_mb=part_mb) as shares:
-                parts = shards.spread(compute, shares)
+                parts = shards.spread(partial(compute, dealt=len(shares) > 1), shares)
             summary = _united(store, parts, usage=usage)
             with store.day_writer(endpoint.name, day) as writer:
                 stands = writer.commit(
@@ -109,6 +109,7 @@ class _Part:
 def _compute(
     names: shards.Names,
     *,
+    dealt: bool,
     store: Store,
     collector: Collector,
     endpoint: Any,
@@ -121,7 +122,7 @@ def _compute(
     results: list[SuiteResult] = []
     counts = _Counts()
     with garbage.held_back(), store.day_writer(endpoint.name, day) as writer:
-        reader = Reader(store, redaction.reading(collector), endpoint, day, calendar, names=names)
+        reader = Reader(store, redaction.reading(collector), endpoint, day, calendar, names=names, dealt=dealt)
         quarantine = _Quarantine(writer, reader)
         facts = reader.facts(on_rejected=lambda rows: writer.add("quarantine", rows))
         for rows in _batches(_of_day(collector.assemble(facts, endpoint, calendar), day, calendar, counts)):

@@ -33,14 +33,23 @@ class Reader:
     Reads the day before, the day and the hour after, as the raw store has them when it is made.
 
     Args:
-        names: other raw files to read, by day: a part's.
+        names: the raw files to read, by day, instead of all there are.
+        dealt: they are a part's: of the day before they hold only the streams that go on.
 
     Attributes:
         regions: of the day's facts, by the region their events name; complete when `facts` is.
     """
 
     def __init__(
-        self, store: Store, collector: Collector, endpoint: Any, day: date, calendar: Calendar, *, names: shards.Names | None = None
+        self,
+        store: Store,
+        collector: Collector,
+        endpoint: Any,
+        day: date,
+        calendar: Calendar,
+        *,
+        names: shards.Names | None = None,
+        dealt: bool = False,
     ) -> None:
         self._files, self._collector, self._endpoint, self._day = store.files, collector, endpoint, day
         self._window = calendar.window(day)
@@ -48,7 +57,7 @@ class Reader:
         self._parse = getattr(collector, "parse_batch", None) or self._one_by_one
         self._region_of = getattr(collector, "region_of", None)
         self.regions: Counter[str] = Counter()
-        self._streams_apart = names is None and getattr(collector, "STREAMS_APART", False)
+        self._streams_apart = getattr(collector, "STREAMS_APART", False) and not dealt
         self._names = names or {day: self._stored(day) for day in self._days()}
 
     @contextmanager

@@ -1,6 +1,6 @@
 """One day's way from raw events to a stored summary, with a collector small enough to see through."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
@@ -98,6 +98,26 @@ def test_every_event_ends_in_one_place(tmp_path):
 def test_rejected_lines_are_kept_verbatim(tmp_path):
     store, _ = run(tmp_path, [event("cut")])
     assert store.table("quarantine", "e").select(["rules", "raw"]).to_pylist() == [{"rules": ["rejected: cut (no end)"], "raw": "cut"}]
+
+
+def test_of_the_day_before_only_streams_that_go_on_are_read_where_they_stand_apart(tmp_path):
+    midnight, parsed = CALENDAR.window(DAY).start, []
+
+    class Apart(Words):
+        STREAMS_APART = True
+
+        def parse(self, event, endpoint):
+            parsed.append((event.stream, event.payload))
+            return super().parse(event, endpoint)
+
+    ended, begun = event("1", at=midnight - timedelta(hours=3)), event("2", at=midnight - timedelta(hours=2))
+    events = [replace(ended, stream="ended"), replace(begun, stream="goes-on"), replace(event("3"), stream="goes-on")]
+    store, collector = Store.at(str(tmp_path)), Apart(events)
+    pull.pull(store, collector, None, ENDPOINT, pull.window_of(store, "e", DAY, DAY, CALENDAR), CALENDAR, meter=Meter())
+    for part_mb in (32, 1e-6):
+        parsed.clear()
+        days.process(store, collector, ENDPOINT, DAY, CALENDAR, slo_ms=500, usage=(), check=passes, part_mb=part_mb)
+        assert parsed == [("goes-on", "2"), ("goes-on", "3")]
 
 
 def test_neighbouring_days_give_context_and_are_counted_on_their_own_day(tmp_path):
