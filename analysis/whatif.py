@@ -12,7 +12,7 @@ import numpy as np
 from analysis.replay import replay
 from analysis.replaying.arrivals import Arrivals
 from analysis.replaying.bursts import Concurrency, observed
-from analysis.replaying.idle_timeout import IdleTimeout, estimate_idle_timeout
+from analysis.replaying.idle_timeout import IdleTimeout, estimate_of
 from analysis.replaying.policies import Policy
 from analysis.replaying.result import ReplayResult
 from analysis.replaying.settings import AS_IT_IS, Setting, current_policies, described, scaling, standard_settings
@@ -95,8 +95,6 @@ def what_if(
     """
     notes = list(arrivals.notes)
     calibration, as_it_was = _calibrated(arrivals, endpoint, default_idle_timeout_s=default_idle_timeout_s, cold_start_ms=cold_start_ms)
-    if cold_start_ms is not None:
-        as_it_was = None  # the trial was compared with the cold starts it had
     if calibration.idle_timeout is not None:
         notes.append(calibration.idle_timeout.sentence())
     warm_late = _late_even_warm(arrivals, slo_ms)
@@ -105,11 +103,15 @@ def what_if(
             f"{warm_late:.1%} of requests take longer than {slo_ms:,g} ms on a ready worker: only a faster instance can meet the SLO"
         )
     settings = standard_settings(calibration.policy, dedicated=dedicated, ping_service_ms=ping_service_ms(arrivals))
+
+    def replayed(setting: Setting) -> ReplayResult:
+        # The calibration has replayed the trial as it was, with the cold starts it had.
+        same = setting.keep_pings and setting.dedicated is None and setting.policy == calibration.policy and cold_start_ms is None
+        return as_it_was if same and as_it_was is not None else run_setting(arrivals, setting, cold_start_ms=cold_start_ms)
+
     rows = (
         row(
-            as_it_was
-            if as_it_was is not None and setting.keep_pings and setting.dedicated is None and setting.policy == calibration.policy
-            else run_setting(arrivals, setting, cold_start_ms=cold_start_ms),
+            replayed(setting),
             arrivals,
             setting,
             endpoint=endpoint.name,
@@ -181,16 +183,7 @@ def _calibrated(
     """The calibration, with the replay it was compared in."""
     if arrivals.cold_extra_ms is not None:
         cold_start_ms = None
-    estimate = None
-    if arrivals.cold is not None and arrivals.telling is not None and arrivals.ended_ms is not None:
-        estimate = estimate_idle_timeout(
-            arrivals.arrival_ms,
-            arrivals.ended_ms,
-            arrivals.cold,
-            known=arrivals.telling,
-            min_workers=endpoint.min_workers,
-            concurrency=endpoint.concurrency,
-        )
+    estimate = estimate_of(arrivals, min_workers=endpoint.min_workers, concurrency=endpoint.concurrency)
     timeout = _timeout(estimate, endpoint, default_idle_timeout_s)
     tried = [_compared(arrivals, estimate, timeout, policy, cold_start_ms) for policy in current_policies(endpoint, timeout).values()]
     return max(tried, key=lambda one: one[0].agreement if one[0].agreement is not None else 0.0)

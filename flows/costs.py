@@ -14,7 +14,7 @@ from analysis.cost import endpoint_cost
 from analysis.costing import dedicated
 from analysis.costing.break_even import BreakEven
 from analysis.costing.tracker import TrackerCost, tracker_cost
-from analysis.replaying.idle_timeout import estimate_idle_timeout
+from analysis.replaying.idle_timeout import estimate_of
 from flows.seen import Seen
 from trial import pulls
 from trial.config import Trial
@@ -81,20 +81,10 @@ def _idle_timeout(endpoint: Any, row: Any, seen: Seen) -> Estimate | None:
     if endpoint.idle_timeout_s is not None or row.rule != "instance-life":
         return None
     try:
-        found = seen.arrivals(endpoint)
+        told = estimate_of(seen.arrivals(endpoint), min_workers=endpoint.min_workers, concurrency=endpoint.concurrency)
     except ConfigError:  # nothing to see it in: the price row's default stands
         return None
-    if found.cold is None or found.telling is None or found.ended_ms is None:
-        return None
-    told = estimate_idle_timeout(
-        found.arrival_ms,
-        found.ended_ms,
-        found.cold,
-        known=found.telling,
-        min_workers=endpoint.min_workers,
-        concurrency=endpoint.concurrency,
-    )
-    return told.as_estimate() if told.misfits <= MOST_MISFITS * told.gaps else None
+    return told.as_estimate() if told is not None and told.misfits <= MOST_MISFITS * told.gaps else None
 
 
 def tracker_of(trial: Trial, store: Store, endpoint: Any, book: prices.PriceBook) -> TrackerCost:

@@ -6,7 +6,6 @@ import hashlib
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -30,14 +29,12 @@ def gather(
     result: TrialResult,
     *,
     seen: Seen,
-    now: datetime | None = None,
     planted: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> ReportExtras:
     manifests = {e.endpoint: store.manifests(e.endpoint) for e in result.endpoints}
     book = costs.book_of(trial)
     observed = {name: found for name in manifests if (found := _observed(seen, trial.endpoint(name))) is not None}
     return ReportExtras(
-        generated_at=now,
         prices=_prices(trial, book),
         validation=[row for found in manifests.values() for m in found for row in _validation(m)],
         quarantine=[row for name in manifests for row in _quarantine(store, name)],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from analysis.costing.break_even import BreakEven
@@ -17,7 +16,6 @@ class ReportExtras:
     Plain rows beside the results. `None` means nobody looked, and the report says so; an empty list means looked and found none.
 
     Args:
-        generated_at: when the report was asked for, aware; None leaves the line out, so that equal input gives equal bytes.
         prices: the rows of the price book in use, by name; shown as they are, with keys such as usd, unit, region, source,
             read_on, confidence, billed_phases.
         validation: one row per endpoint, day and suite: "endpoint", "day", "suite", "success", "failures" (texts).
@@ -35,7 +33,6 @@ class ReportExtras:
         planted: by endpoint, what the sandbox planted ("cold_hits", "gpu_ms", "usd"); only the demo knows.
     """
 
-    generated_at: datetime | None = None
     prices: Mapping[str, Mapping[str, Any]] | None = None
     validation: Sequence[Mapping[str, Any]] | None = None
     quarantine: Sequence[Mapping[str, Any]] | None = None

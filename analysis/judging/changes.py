@@ -9,9 +9,8 @@ import numpy as np
 
 from analysis.costing.reconcile import DayResidual
 from analysis.replaying.arrivals import Arrivals
-from analysis.replaying.identity import NEVER_US, ages_us
-from analysis.replaying.idle_timeout import IdleTimeout, from_gaps
-from analysis.replaying.result import US_PER_S, Flags, Ints
+from analysis.replaying.idle_timeout import IdleTimeout, from_gaps, gaps_of
+from analysis.replaying.result import US_PER_S, Flags
 
 # Time-outs drift by a few per cent on real platforms (629 to 655 s on Lambda in a fortnight); that is no change of a setting.
 LEAST_RATIO = 1.25
@@ -33,9 +32,10 @@ def idle_timeout_changed(seen: Arrivals, *, first: date, min_workers: int = 0, c
         first: the local day that `seen.day` counts from.
         min_workers, concurrency: as for the estimate.
     """
-    gap, cold, day = _gaps(seen, min_workers=min_workers, concurrency=concurrency)
-    if not cold.any():
+    found = gaps_of(seen, min_workers=min_workers, concurrency=concurrency)
+    if found is None or not found.cold.any():
         return None
+    gap, cold, day = found
     # Gaps far under nearly every cold one fit any time-out there may be: millions of them, on busy endpoints.
     telling = np.flatnonzero(gap >= np.quantile(gap[cold], 0.05) / 4)
     telling = telling[np.argsort(gap[telling], kind="stable")]  # sorted once, not for every cut
@@ -71,20 +71,6 @@ def price_changed(days: Sequence[DayResidual], *, tolerance: float) -> str | Non
             middle = [float(np.median(side)) for side in (before, after)]
             return f"the bill from {middle[0]:.2f} to {middle[1]:.2f} times the model on {ratios[at][0]}: another price, or another machine"
     return None
-
-
-def _gaps(seen: Arrivals, *, min_workers: int, concurrency: int) -> tuple[Ints, Flags, Ints]:
-    """Idle gaps that tell something, whether the request after each was cold, and its day's number."""
-    if seen.cold is None or seen.telling is None or seen.ended_ms is None:
-        nothing = np.zeros(0, dtype=np.int64)
-        return nothing, nothing.astype(np.bool_), nothing
-    arrival = np.rint(seen.arrival_ms * 1000).astype(np.int64)
-    took = np.rint(np.maximum(seen.ended_ms - seen.arrival_ms, 0.0) * 1000).astype(np.int64)
-    measured = ages_us(arrival, took)
-    use = seen.telling & (measured.idle_us < NEVER_US) & (measured.in_progress >= min_workers)
-    if concurrency > 1:
-        use &= measured.in_progress == 0
-    return measured.idle_us[use], seen.cold[use], seen.day[use]
 
 
 def _mostly(flags: Flags) -> bool:

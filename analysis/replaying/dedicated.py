@@ -41,18 +41,5 @@ def run(policy: Policy, *, arrival: Ints, service: Ints, start_us: int, end_us: 
         waited[chunk], instance[chunk] = waits, takers
     none = np.zeros(n, dtype=np.bool_)
     done = arrival + waited + service
-    busy_until = np.full(count, start_us, dtype=np.int64)
-    np.maximum.at(busy_until, instance, done)
-    busy = np.zeros(count, dtype=np.int64)
-    np.add.at(busy, instance, service)
-    start = np.full(count, start_us, dtype=np.int64)
-    lives = Workers(
-        started_us=start,
-        ready_us=start,
-        busy_until_us=busy_until,
-        ended_us=np.maximum(busy_until, end_us),
-        busy_us=busy,
-        requests=np.bincount(instance, minlength=count),
-        pinned=np.ones(count, dtype=np.bool_),
-    )
+    lives = Workers.kept(count, instance, done_us=done, took_us=service, start_us=start_us, end_us=end_us)
     return Outcome(cold=none, trigger=none, waited_us=waited, rejected=none, workers=lives)

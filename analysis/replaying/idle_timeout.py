@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.replay import check_sorted, durations, microseconds
+from analysis.replaying.arrivals import Arrivals
 from analysis.replaying.identity import NEVER_US, ages_us
 from analysis.replaying.result import US_PER_S, Flags, Ints
 from trial.errors import ConfigError
@@ -94,15 +96,41 @@ def estimate_idle_timeout(
         raise ConfigError(f"{len(arrival)} arrivals, {len(end)} ends and {len(flags)} cold flags: one each is needed")
     check_sorted(arrival)
     took = durations(np.maximum(end - arrival, 0) / 1000)
-    return from_gaps(*_gaps(arrival, took, flags, use, min_workers=min_workers, concurrency=concurrency))
+    idle, use = _telling(arrival, took, use, min_workers=min_workers, concurrency=concurrency)
+    return from_gaps(idle[use], flags[use])
 
 
-def _gaps(arrival: Ints, took: Ints, cold: Flags, use: Flags, *, min_workers: int, concurrency: int) -> tuple[Ints, Flags]:
+def estimate_of(seen: Arrivals, *, min_workers: int = 0, concurrency: int = 1) -> IdleTimeout | None:
+    """As `estimate_idle_timeout`, of a trial's arrivals; None where nothing was observed."""
+    found = gaps_of(seen, min_workers=min_workers, concurrency=concurrency)
+    return None if found is None else from_gaps(found.idle_us, found.cold)
+
+
+class Gaps(NamedTuple):
+    """Idle gaps that tell something, whether the request after each was cold, and the number of its day."""
+
+    idle_us: Ints
+    cold: Flags
+    day: Ints
+
+
+def gaps_of(seen: Arrivals, *, min_workers: int = 0, concurrency: int = 1) -> Gaps | None:
+    """A trial's gaps; None where nothing was observed. Arguments as for the estimate."""
+    if seen.cold is None or seen.telling is None or seen.ended_ms is None:
+        return None
+    arrival = np.rint(seen.arrival_ms * 1000).astype(np.int64)
+    took = np.maximum(np.rint((seen.ended_ms - seen.arrival_ms) * 1000).astype(np.int64), 1)
+    idle, use = _telling(arrival, took, seen.telling, min_workers=min_workers, concurrency=concurrency)
+    return Gaps(idle[use], seen.cold[use], seen.day[use])
+
+
+def _telling(arrival: Ints, took: Ints, known: Flags, *, min_workers: int, concurrency: int) -> tuple[Ints, Flags]:
+    """How long the worker of each request had been idle, and which of them tell something."""
     measured = ages_us(arrival, took)
-    use = use & (measured.idle_us < NEVER_US) & (measured.in_progress >= min_workers)
+    use = known & (measured.idle_us < NEVER_US) & (measured.in_progress >= min_workers)
     if concurrency > 1:
         use &= measured.in_progress == 0
-    return measured.idle_us[use], cold[use]
+    return measured.idle_us, use
 
 
 def from_gaps(gap_us: Ints, cold: Flags) -> IdleTimeout:

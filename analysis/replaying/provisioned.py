@@ -42,7 +42,9 @@ def run(
     n = len(arrival)
     cold, waited = np.zeros(n, dtype=np.bool_), np.zeros(n, dtype=np.int64)
     cold[over], waited[over] = rest.cold, rest.waited_us
-    pinned = _lives(taker, arrival, service, start_us=start_us, end_us=end_us, count=policy.provisioned)
+    taken = taker != NONE
+    took = service[taken]
+    pinned = Workers.kept(policy.provisioned, taker[taken], done_us=arrival[taken] + took, took_us=took, start_us=start_us, end_us=end_us)
     lives = {f.name: np.concatenate([getattr(pinned, f.name), getattr(rest.workers, f.name)]) for f in fields(Workers)}
     workers = Workers(**lives).in_order()
     return Outcome(cold=cold, trigger=cold, waited_us=waited, rejected=np.zeros(n, dtype=np.bool_), workers=workers)
@@ -72,22 +74,3 @@ def _taken(arrival: Ints, service: Ints, *, start_us: int, count: int) -> np.nda
                 takers.append(NONE)
         out[chunk] = takers
     return out
-
-
-def _lives(taker: np.ndarray, arrival: Ints, service: Ints, *, start_us: int, end_us: int, count: int) -> Workers:
-    taken = taker != NONE
-    by, took = taker[taken], service[taken]
-    busy_until = np.full(count, start_us, dtype=np.int64)
-    np.maximum.at(busy_until, by, arrival[taken] + took)
-    busy = np.zeros(count, dtype=np.int64)
-    np.add.at(busy, by, took)
-    start = np.full(count, start_us, dtype=np.int64)
-    return Workers(
-        started_us=start,
-        ready_us=start,
-        busy_until_us=busy_until,
-        ended_us=np.maximum(busy_until, end_us),
-        busy_us=busy,
-        requests=np.bincount(by, minlength=count),
-        pinned=np.ones(count, dtype=np.bool_),
-    )

@@ -39,6 +39,29 @@ class Workers:
     requests: Ints
     pinned: Flags
 
+    @classmethod
+    def kept(cls, count: int, by: npt.NDArray[np.int32], *, done_us: Ints, took_us: Ints, start_us: int, end_us: int) -> Workers:
+        """
+        Provisioned or dedicated ones, which live as long as the horizon, or until they are done, if that is later.
+
+        Args:
+            by: which of them served each request.
+            done_us, took_us: when each request was done, and how long it took.
+        """
+        start = np.full(count, start_us, dtype=np.int64)
+        busy_until, busy = start.copy(), np.zeros(count, dtype=np.int64)
+        np.maximum.at(busy_until, by, done_us)
+        np.add.at(busy, by, took_us)
+        return cls(
+            started_us=start,
+            ready_us=start,
+            busy_until_us=busy_until,
+            ended_us=np.maximum(busy_until, end_us),
+            busy_us=busy,
+            requests=np.bincount(by, minlength=count),
+            pinned=np.ones(count, dtype=np.bool_),
+        )
+
     def __len__(self) -> int:
         return len(self.started_us)
 

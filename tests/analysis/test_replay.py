@@ -85,31 +85,20 @@ def test_stack_loop_equals_a_scan_over_all_workers(rows, timeout, floor, extra):
     assert result.workers.requests.sum() == len(rows)
 
 
-@given(requests, st.one_of(st.none(), st.integers(1, 30)), st.integers(0, 3), st.integers(0, 9))
+@pytest.mark.parametrize("quick", [replay_stack, replay_provisioned])
+@given(requests, st.one_of(st.none(), st.integers(1, 30)), st.integers(0, 3), st.integers(0, 9), st.integers(1, 4))
 @settings(max_examples=300, deadline=None)
-def test_general_loop_equals_the_stack_loop(rows, timeout, floor, extra):
-    policy = Policy(idle_timeout_s=None if timeout is None else timeout / 1000, min_workers=floor)
-    assert replay_stack.fits(policy)
+def test_general_loop_equals_the_quick_ones(quick, rows, timeout, floor, extra, provisioned):
+    policy = Policy(
+        idle_timeout_s=None if timeout is None else timeout / 1000,
+        min_workers=floor,
+        provisioned=provisioned if quick is replay_provisioned else 0,
+    )
+    assert quick.fits(policy)
     arrival, service = (np.array(c, dtype=np.int64) * 1000 for c in columns(rows))
-    extras, end = np.full(len(rows), extra * 1000), int(arrival[-1])
-    fast = replay_stack.run(policy, arrival=arrival, service=service, cold_extra=extras, start_us=0, end_us=end)
-    slow = replay_events.run(policy, arrival=arrival, service=service, cold_extra=extras, start_us=0, end_us=end, standard_load_us=0)
-    for one, other in zip(fast[:-1], slow[:-1], strict=True):
-        assert one.tolist() == other.tolist()
-    for name in ("started_us", "ended_us"):
-        assert sorted(getattr(fast.workers, name)) == sorted(getattr(slow.workers, name))
-    assert fast.workers.busy_us.sum() == slow.workers.busy_us.sum()
-
-
-@given(requests, st.one_of(st.none(), st.integers(1, 30)), st.integers(0, 2), st.integers(0, 9), st.integers(1, 4))
-@settings(max_examples=300, deadline=None)
-def test_general_loop_equals_two_passes_where_workers_are_provisioned(rows, timeout, floor, extra, provisioned):
-    policy = Policy(idle_timeout_s=None if timeout is None else timeout / 1000, min_workers=floor, provisioned=provisioned)
-    assert replay_provisioned.fits(policy)
-    arrival, service = (np.array(c, dtype=np.int64) * 1000 for c in columns(rows))
-    extras, end = np.full(len(rows), extra * 1000), int(arrival[-1])
-    fast = replay_provisioned.run(policy, arrival=arrival, service=service, cold_extra=extras, start_us=0, end_us=end)
-    slow = replay_events.run(policy, arrival=arrival, service=service, cold_extra=extras, start_us=0, end_us=end, standard_load_us=0)
+    args = {"arrival": arrival, "service": service, "cold_extra": np.full(len(rows), extra * 1000), "start_us": 0}
+    fast = quick.run(policy, **args, end_us=int(arrival[-1]))
+    slow = replay_events.run(policy, **args, end_us=int(arrival[-1]), standard_load_us=0)
     for one, other in zip(fast[:-1], slow[:-1], strict=True):
         assert one.tolist() == other.tolist()
     pinned = [(lives.busy_us[lives.pinned].tolist(), lives.requests[lives.pinned].tolist()) for lives in (fast.workers, slow.workers)]

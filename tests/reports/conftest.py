@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -397,7 +397,6 @@ def extras() -> ReportExtras:
         },
     }
     return ReportExtras(
-        generated_at=datetime(2026, 11, 16, 4, 30, tzinfo=UTC),
         prices=prices,
         validation=[
             {"endpoint": "summariser-run", "day": "2026-11-06", "suite": "invocations", "success": False, "failures": ["billed_ms >= 0"]},
