@@ -53,6 +53,7 @@ _KINDS = (
     ("prediction", "instance"),
     ("instance", "instance"),
 )
+_FILE = b"file"  # key of a table's metadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,8 @@ def table(raw: bytes, *, name: str) -> pa.Table:
         raise Malformed(f"not a billing export in CSV or Parquet: {' '.join(str(exc).split())}", where=name) from exc
     except OSError as exc:
         raise Malformed(f"cannot be unpacked: {exc}", where=name) from exc
-    return read
+    # The file goes with its rows, so that a row that will not do can be found.
+    return read.replace_schema_metadata({_FILE: name})
 
 
 def bill_of(endpoint: Any, tables: Iterable[pa.Table], *, cost_column: str = "BilledCost") -> Bill:
@@ -114,7 +116,11 @@ def bill_of(endpoint: Any, tables: Iterable[pa.Table], *, cost_column: str = "Bi
             verdict = _judge(row, services, resource, named)
             counts[verdict] += 1
             if verdict.startswith("used"):
-                start, end, usd = _charge(row, cost_column)
+                try:
+                    start, end, usd = _charge(row, cost_column)
+                except Malformed as exc:
+                    file = (part.schema.metadata or {}).get(_FILE, b"the bill").decode()
+                    raise Malformed(exc.what, where=f"{file}, row {i + 1}, {exc.where}", do=exc.do) from exc
                 sums[start, end][_kind(row)] += usd
     buckets = tuple(
         UsageBucket(endpoint=endpoint.name, source=SOURCE, start=start, end=end, billed_usd=dict(sorted(kinds.items())))

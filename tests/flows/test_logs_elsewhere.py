@@ -179,13 +179,17 @@ def test_firehose_objects_on_s3(world, served, s3, tmp_path):
     assert s3.calls["LIST"] <= 4 + 5 + len(objects)
 
 
+def lay_out(folder, objects):
+    for key, body in objects.items():
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+
+
 @pytest.mark.parametrize("wrap", WRAPS)
 def test_every_envelope_holds_the_same_events(wrap, world, served, tmp_path):
     name = "summariser-lambda"
-    for key, body in firehose(world.endpoints[name], WRAPS[wrap]).items():
-        path = tmp_path / "t" / "hose" / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(body)
+    lay_out(tmp_path / "t" / "hose", firehose(world.endpoints[name], WRAPS[wrap]))
     same_requests(elsewhere(served, tmp_path / "t", world, name, "hose"), served[1], name)
 
 
@@ -219,10 +223,7 @@ def sink(endpoint):
 
 def test_a_sinks_files(world, served, tmp_path):
     name = "summariser-run"
-    for key, body in sink(world.endpoints[name]).items():
-        path = tmp_path / "t" / "sink" / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(body)
+    lay_out(tmp_path / "t" / "sink", sink(world.endpoints[name]))
     same_requests(elsewhere(served, tmp_path / "t", world, name, "sink"), served[1], name)
 
 

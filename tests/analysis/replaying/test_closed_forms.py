@@ -19,7 +19,7 @@ from analysis.replaying.result import ReplayResult
 RUNS = 16
 
 
-def within_four_errors(simulate: Callable[[np.random.Generator], float], expected: float, *, seed: int) -> None:
+def assert_within_four_errors(simulate: Callable[[np.random.Generator], float], expected: float, *, seed: int) -> None:
     """`simulate` gives one independent estimate; their mean must agree, and its error be small enough to mean something."""
     values = np.array([simulate(rng) for rng in np.random.default_rng(seed).spawn(RUNS)])
     error = values.std(ddof=1) / math.sqrt(RUNS)
@@ -44,14 +44,16 @@ def test_poisson_cold_share_and_idle_time():
     """P(cold) = exp(-lambda T); idle seconds per request (1 - exp(-lambda T)) / lambda."""
     rate, timeout = 0.004, 400.0
     policy = Policy(idle_timeout_s=timeout)
-    within_four_errors(lambda rng: served(poisson(rng, rate, 20_000), policy).cold_hit_rate, math.exp(-rate * timeout), seed=1)
+    assert_within_four_errors(lambda rng: served(poisson(rng, rate, 20_000), policy).cold_hit_rate, math.exp(-rate * timeout), seed=1)
     idle = (1 - math.exp(-rate * timeout)) / rate
-    within_four_errors(lambda rng: served(poisson(rng, rate, 20_000), policy).workers.idle_us.sum() / 20_000 / 1e6 / idle, 1.0, seed=2)
+    assert_within_four_errors(
+        lambda rng: served(poisson(rng, rate, 20_000), policy).workers.idle_us.sum() / 20_000 / 1e6 / idle, 1.0, seed=2
+    )
 
 
 def test_twenty_percent_is_lambda_t_of_ln_5():
     policy = Policy(idle_timeout_s=600)
-    within_four_errors(lambda rng: served(poisson(rng, math.log(5) / 600, 20_000), policy).cold_hit_rate, 0.2, seed=3)
+    assert_within_four_errors(lambda rng: served(poisson(rng, math.log(5) / 600, 20_000), policy).cold_hit_rate, 0.2, seed=3)
 
 
 def test_renewal_gaps():
@@ -61,7 +63,7 @@ def test_renewal_gaps():
     def simulate(rng: np.random.Generator) -> float:
         return served(np.cumsum(scale * rng.weibull(0.5, 40_000)) * 1000, Policy(idle_timeout_s=timeout)).cold_hit_rate
 
-    within_four_errors(simulate, math.exp(-math.sqrt(timeout / scale)), seed=4)
+    assert_within_four_errors(simulate, math.exp(-math.sqrt(timeout / scale)), seed=4)
 
 
 def test_diurnal_poisson():
@@ -82,7 +84,7 @@ def test_diurnal_poisson():
         keep = rng.random(n) < (1 + depth * np.sin(2 * math.pi * at / day)) / 2
         return served(at[keep] * 1000, Policy(idle_timeout_s=timeout)).cold_hit_rate
 
-    within_four_errors(simulate, float(expected), seed=5)
+    assert_within_four_errors(simulate, float(expected), seed=5)
 
 
 def test_markov_modulated_poisson():
@@ -100,7 +102,7 @@ def test_markov_modulated_poisson():
         at = np.sort(np.repeat(starts, counts) + rng.random(counts.sum()) * np.repeat(spells, counts))
         return served(at * 1000, Policy(idle_timeout_s=timeout)).cold_hit_rate
 
-    within_four_errors(simulate, expected, seed=6)
+    assert_within_four_errors(simulate, expected, seed=6)
 
 
 def matrix_exponential(a: np.ndarray) -> np.ndarray:
@@ -123,7 +125,7 @@ def test_one_worker_with_unlimited_concurrency():
         at = poisson(rng, rate, 5_000)
         return served(at, Policy(idle_timeout_s=timeout, concurrency=10**6), rng.exponential(mean_service * 1000, len(at))).cold_hit_rate
 
-    within_four_errors(simulate, math.exp(-rate * (timeout + mean_service)), seed=7)
+    assert_within_four_errors(simulate, math.exp(-rate * (timeout + mean_service)), seed=7)
 
 
 @pytest.mark.parametrize(("timeout", "every"), [(300.0, 480.0), (600.0, 480.0), (5.0, 480.0)])
@@ -145,9 +147,9 @@ def test_keep_warm_ping(timeout, every):
         assert result.cold_hits + int((result.cold & result.synthetic).sum()) <= 2
         assert result.mean_workers()["alive_mean"] == pytest.approx(1, abs=0.001)
         return
-    within_four_errors(simulate(lambda r: r.cold_hit_rate), gone, seed=9)
-    within_four_errors(simulate(lambda r: float(r.cold[r.synthetic].mean())), math.exp(-rate * timeout), seed=10)
-    within_four_errors(simulate(lambda r: r.mean_workers()["alive_mean"]), 1 - gone, seed=11)
+    assert_within_four_errors(simulate(lambda r: r.cold_hit_rate), gone, seed=9)
+    assert_within_four_errors(simulate(lambda r: float(r.cold[r.synthetic].mean())), math.exp(-rate * timeout), seed=10)
+    assert_within_four_errors(simulate(lambda r: r.mean_workers()["alive_mean"]), 1 - gone, seed=11)
 
 
 def test_arrivals_that_queue_on_the_starting_worker():
@@ -160,8 +162,8 @@ def test_arrivals_that_queue_on_the_starting_worker():
     def simulate(rng: np.random.Generator) -> ReplayResult:
         return served(poisson(rng, rate, 5_000), policy, load_ms=load * 1000)
 
-    within_four_errors(lambda rng: simulate(rng).triggers / 5_000, q / below, seed=12)
-    within_four_errors(lambda rng: simulate(rng).cold_hit_rate, q * (1 + rate * load) / below, seed=13)
+    assert_within_four_errors(lambda rng: simulate(rng).triggers / 5_000, q / below, seed=12)
+    assert_within_four_errors(lambda rng: simulate(rng).cold_hit_rate, q * (1 + rate * load) / below, seed=13)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_scale_out_with_newest_idle_first(rate, service, timeout, expected):
         at = poisson(rng, rate, 60_000)
         return served(at, Policy(idle_timeout_s=timeout), rng.exponential(service * 1000, len(at))).cold_hit_rate
 
-    within_four_errors(simulate, total, seed=14)
+    assert_within_four_errors(simulate, total, seed=14)
 
 
 @pytest.mark.parametrize("timeout", [5.0, 60.0])
@@ -209,5 +211,5 @@ def test_billed_share_of_the_clock_and_share_of_requests_that_find_it_off_add_to
         return run
 
     if off > 0.01:  # below it, the error of one run is no longer small against the share
-        within_four_errors(simulate(lambda r: r.triggers / r.requests), off, seed=15)
-    within_four_errors(simulate(lambda r: r.mean_workers()["alive_mean"]), 1 - off, seed=16)
+        assert_within_four_errors(simulate(lambda r: r.triggers / r.requests), off, seed=15)
+    assert_within_four_errors(simulate(lambda r: r.mean_workers()["alive_mean"]), 1 - off, seed=16)
