@@ -1,17 +1,19 @@
 """
 One endpoint's day of N Lambda log lines, collected, validated and stored through the real path, at several N.
 
-    python -m benchmarks.collecting [--lines 100000 1000000 2000000] [--cold 0.01]
+    python -m benchmarks.collecting [--lines 100000 1000000 2000000] [--cold 0.01] [--objects]
 
 The source is a folder of FilterLogEvents pages, read page by page behind the collector's own client: paging, the raw store,
 parsing, the ledger, assembling, Great Expectations, Parquet and the summary are the real ones. The day before is in the store, as
-in the middle of a trial, and so are the lines of the hour after. Each size runs in a process of its own. CPU seconds stand
+in the middle of a trial, and so are the lines of the hour after. With --objects the same lines come from a folder of objects as
+Firehose writes them, instead. Each size runs in a process of its own. CPU seconds stand
 beside wall-clock seconds: on a shared machine only the first can be compared.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import random
 import subprocess
@@ -19,8 +21,10 @@ import sys
 import tempfile
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -42,14 +46,15 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lines", type=int, nargs="+", default=[100_000, 1_000_000, 2_000_000])
     parser.add_argument("--cold", type=float, default=0.01, help="share of requests that start an environment")
+    parser.add_argument("--objects", action="store_true", help="read Firehose's objects instead of the API's pages")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--profile", action="store_true", help="where the time goes, by cProfile, instead of figures to quote")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args(argv)
     if asked.one:
-        print(json.dumps(measure(asked.one, profile=asked.profile)))
+        print(json.dumps(measure(asked.one, profile=asked.profile, objects=asked.objects)))
         return 0
-    rows = [in_own_process(lines, cold=asked.cold, profile=asked.profile) for lines in asked.lines]
+    rows = [in_own_process(lines, cold=asked.cold, profile=asked.profile, objects=asked.objects) for lines in asked.lines]
     print(json.dumps(rows, indent=1) if asked.json else "\n".join(table(rows)))
     return 0
 
@@ -68,15 +73,18 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
     )
 
 
-def in_own_process(lines: int, *, cold: float, profile: bool) -> dict[str, Any]:
+def in_own_process(lines: int, *, cold: float, profile: bool, objects: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="fortnight-bench-") as folder:
         write_pages(Path(folder) / "pages", lines=lines, cold=cold)
-        command = [sys.executable, "-m", "benchmarks.collecting", "--one", folder, *(["--profile"] if profile else [])]
+        if objects:
+            write_objects(Path(folder) / "pages", Path(folder) / "objects")
+        flags = [*(["--profile"] if profile else []), *(["--objects"] if objects else [])]
+        command = [sys.executable, "-m", "benchmarks.collecting", "--one", folder, *flags]
         done = subprocess.run(command, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True, check=True)
         return {"lines": lines, **json.loads(done.stdout.splitlines()[-1])}
 
 
-def measure(folder: Path, *, profile: bool) -> dict[str, Any]:
+def measure(folder: Path, *, profile: bool, objects: bool = False) -> dict[str, Any]:
     """The day before is pulled first, untimed; then the day's own pull and computation."""
     from collectors.registry import collector
     from expectations import invocations
@@ -86,12 +94,13 @@ def measure(folder: Path, *, profile: bool) -> dict[str, Any]:
     from trial.store import Store
 
     store, source = Store.at(str(folder / "store")), collector("aws-lambda")
+    endpoint = ENDPOINT.model_copy(update={"logs": "objects"}) if objects else ENDPOINT
     # Great Expectations takes seconds to import, once a process, whatever the day's size.
     invocations.check(schema.invocations_table([]))
 
     def fetch(which: date) -> None:
         window = pull.window_of(store, ENDPOINT.name, which, which, CALENDAR)
-        pull.pull(store, source, clients(folder / "pages"), ENDPOINT, window, CALENDAR, meter=Meter())
+        pull.pull(store, source, clients(folder / "pages"), endpoint, window, CALENDAR, meter=Meter())
 
     fetch(DAY - timedelta(days=1))
     base_mb = peak_mb()
@@ -99,7 +108,7 @@ def measure(folder: Path, *, profile: bool) -> dict[str, Any]:
     with profiling(profile):
         fetch(DAY)
         pulled = time.process_time()
-        summary = day.process(store, source, ENDPOINT, DAY, CALENDAR, slo_ms=500.0, usage=())
+        summary = day.process(store, source, endpoint, DAY, CALENDAR, slo_ms=500.0, usage=())
     ended = time.process_time()
     return {
         "requests": summary.requests,
@@ -164,9 +173,10 @@ class Pages:
 
 def clients(folder: Path) -> Any:
     from collectors.aws_lambda import Clients
+    from collectors.dated_objects import touching
     from collectors.pace import Pace
 
-    return Clients(logs=Pages(folder), pace=Pace(per_second=1e9))
+    return Clients(logs=Pages(folder), pace=Pace(per_second=1e9), objects=partial(touching, folder=folder.parent))
 
 
 def write_pages(folder: Path, *, lines: int, cold: float, days: int = 2, seed: int = 7) -> None:
@@ -192,6 +202,19 @@ def _write_page(folder: Path, index: list[tuple[int, int]], page: list[dict[str,
     times = [event["timestamp"] for event in page]
     (folder / f"{len(index)}.json").write_bytes(orjson.dumps(page))
     index.append((min(times), max(times)))
+
+
+def write_objects(pages: Path, folder: Path) -> None:
+    """Each page as one object: gzip of a subscription's messages, one a log stream, below the hour it came in."""
+    for number, (first, _) in enumerate(json.loads((pages / "index.json").read_text())):
+        streams: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for event in orjson.loads((pages / f"{number}.json").read_bytes()):
+            streams[event["logStreamName"]].append({"id": event["eventId"], "timestamp": event["timestamp"], "message": event["message"]})
+        head = {"messageType": "DATA_MESSAGE", "owner": "123456789012", "logGroup": "/aws/lambda/summariser"}
+        messages = [orjson.dumps({**head, "logStream": stream, "logEvents": events}) for stream, events in streams.items()]
+        name = folder / f"{datetime.fromtimestamp(first / 1000, UTC):%Y/%m/%d/%H}" / f"{number:06d}.gz"
+        name.parent.mkdir(parents=True, exist_ok=True)
+        name.write_bytes(gzip.compress(b"".join(messages), 1))
 
 
 def _events(requests: int, *, cold: float, days: int, rng: random.Random) -> Iterator[dict[str, Any]]:

@@ -17,8 +17,9 @@ def run(name, *arguments):
     return json.loads(done.stdout)
 
 
-def test_a_day_is_collected_whole():
-    (row,) = run("collecting", "--lines", "4000")
+@pytest.mark.parametrize("source", [[], ["--objects"]], ids=["pages", "objects"])
+def test_a_day_is_collected_whole(source):
+    (row,) = run("collecting", "--lines", "4000", *source)
     assert row["requests"] == 1000
     assert row["read"] == 4 * row["requests"] + row["cold_hits"]
     assert (row["unknown"], row["quarantined"]) == (0, 0)
