@@ -21,7 +21,7 @@ class Pace:
     ) -> None:
         if not per_second > 0:
             raise ValueError(f"per_second must be above 0, got {per_second}")
-        self._gap_s = 1 / per_second
+        self.per_second = per_second
         self._clock, self._sleep = clock, sleep
         self._next = clock()
         self._lock = threading.Lock()
@@ -31,6 +31,6 @@ class Pace:
         with self._lock:
             now = self._clock()
             turn = max(now, self._next)
-            self._next = turn + self._gap_s
+            self._next = turn + 1 / self.per_second
         if turn > now:
             self._sleep(turn - now)

@@ -1,8 +1,8 @@
 """Clients are made in one place: with the key the configuration names, at the address it names, and closed afterwards."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 
 from collectors.aws_lambda.fetch import CALLS_PER_SECOND
 from collectors.google_api import LOGGING_CALLS
+from collectors.pace import Pace
 from collectors.registry import collector
 from flows import policies, wiring
 from sandbox.clock import Clock
@@ -195,29 +196,21 @@ api_endpoint = "127.0.0.1:9"
 
 @pytest.mark.usefixtures("aws_keys")
 @pytest.mark.parametrize(("engine", "share"), [("", 1), ("[engine]\ndask = 'local'\n", 3)])
-def test_the_endpoints_of_an_account_keep_to_its_quota_together(engine, share):
-    """Three pulls of three slices each on threads; on Dask each worker process, here this one alone, takes its part of the quota."""
-    came: list[float] = []
-
-    class Noting(CloudWatch):
-        def __call__(self, request):
-            came.append(time.monotonic())
-            return super().__call__(request)
-
+def test_each_call_of_an_accounts_endpoints_waits_for_its_turn(engine, share):
+    """On Dask each worker process, here this one alone, takes its part of the quota."""
     clock = Clock(NOW)
     groups = [LogGroup(name=f"/aws/lambda/{n}", events=[], created_us=0) for n in "abc"]
     logs = CloudWatchLogs(groups, clock=clock, dice=Dice(NO_FAULTS))
-    with serve_cloudwatch(Noting(logs=logs, metrics=CloudWatchMetrics([], clock=clock), dice=Dice(NO_FAULTS))) as address:
+    waits: list[float] = []
+    pace = Pace(per_second=CALLS_PER_SECOND / share, clock=lambda: 0.0, sleep=waits.append)
+    meter = Meter()
+    with serve_cloudwatch(CloudWatch(logs=logs, metrics=CloudWatchMetrics([], clock=clock), dice=Dice(NO_FAULTS))) as address:
         trial = functions(address, more=engine)
-
-        def pull(name):
-            endpoint = trial.endpoint(name)
+        for endpoint in trial.endpoints:
             with wiring.clients(endpoint, trial, now=NOW) as clients:
-                list(collector("aws-lambda").fetch(clients, endpoint, Window(start=NOW - timedelta(days=1), end=NOW), meter=Meter()))
-
-        with ThreadPoolExecutor(3) as pool:
-            list(pool.map(pull, "abc" if share == 1 else "a"))
-    calls = wiring.LAMBDA_SLICES * (3 if share == 1 else 1)
-    assert len(came) == calls
-    # Spaced by the pace, give or take what a busy machine holds a call up.
-    assert max(came) - min(came) > (calls - 1) * share / CALLS_PER_SECOND - 0.3
+                assert clients.pace.per_second == pace.per_second
+                window = Window(start=NOW - timedelta(days=1), end=NOW)
+                list(collector("aws-lambda").fetch(replace(clients, pace=pace), endpoint, window, meter=meter))
+    assert meter.calls == 3 * wiring.LAMBDA_SLICES
+    # The first at once, each other one gap after the one before.
+    assert sorted(waits) == pytest.approx([n * share / CALLS_PER_SECOND for n in range(1, meter.calls)])
