@@ -114,6 +114,8 @@ _ON_REQUEST = (
     ("runpod", "job-objects", "what the webhook was sent is shipped too: a resumed worker shows by its wait"),
     ("runpod", "failed-sdk-lines", "a job that raises, with the SDK's lines: the exception over several lines, and Finished."),
     ("runpod", "failed-plain-lines", "the same in the SDK's plain mode"),
+    ("cloud-run", "triton-statistics", "Triton serves the model, its statistics are read into files: GPU time by the hour"),
+    ("runpod", "triton-statistics", "the same, and its count of requests is the yardstick, as RunPod counts none"),
     ("aws-lambda", "very-late", "events that arrive up to 13 days later"),
     ("cloud-run", "very-late", "entries that arrive up to 13 days later"),
     ("runpod", "very-late", "lines that are shipped up to 13 days later"),

@@ -26,6 +26,7 @@ class Event:
         order: place among the stream's events of one instant.
         payload: text, or an API object.
         broken: it claims to be something and cannot be read: the reader must reject it.
+        neighbour: it is another function's, or another deployment's of the same account.
         single: nothing in it tells it from a second one like it, so it is never delivered twice.
         copies: how often the source returns it.
     """
@@ -36,6 +37,7 @@ class Event:
     order: int
     payload: str | dict[str, Any]
     broken: bool = False
+    neighbour: bool = False
     single: bool = False
     copies: int = 1
 

@@ -16,6 +16,7 @@ from sandbox.planting import plant, versions
 from sandbox.pool import Pool
 from sandbox.seeds import generator
 from sandbox.traffic import arrivals
+from sandbox.triton import Statistics, statistics
 from sandbox.truth import DayTruth, day_of_request, day_truths
 from trial.calendar import Calendar
 
@@ -28,6 +29,7 @@ class Endpoint:
     Args:
         events: as delivered, ascending by their own time.
         health: times of requests beside the history that reached an instance.
+        statistics: readings of Triton's counters, whose stream is their file's name; none where Triton does not serve the model.
         console, jobs, billed_seconds: RunPod's.
     """
 
@@ -38,6 +40,7 @@ class Endpoint:
     truth: Mapping[date, DayTruth]
     bill: Mapping[date, Decimal]
     health: tuple[int, ...] = ()
+    statistics: tuple[Event, ...] = ()
     console: Mapping[str, tuple[tuple[int, str], ...]] = field(default_factory=dict)
     jobs: Mapping[str, Job] = field(default_factory=dict)
     billed_seconds: Mapping[int, int] = field(default_factory=dict)
@@ -78,8 +81,20 @@ def _cloud_run(plan, history, calendar, cases, rates, rng) -> Endpoint:
     stored = cases | {"duplicate"} if "stored-twice" in cases else cases
     events = deliver(written.events, calendar=calendar, cases=stored, rng=rng("delivery"))
     bill = bills.cloud_run_bill(history.workers, calendar=calendar, rates=rates)
-    truth = day_truths(plan, history, events, calendar=calendar, bill=bill, health=written.health, forbidden=written.forbidden)
-    return Endpoint(plan=plan, cases=cases, history=history, events=events, truth=truth, bill=bill, health=written.health)
+    counted = statistics(plan, history) if "triton-statistics" in cases else Statistics()
+    truth = day_truths(
+        plan, history, events, calendar=calendar, bill=bill, health=written.health, forbidden=written.forbidden, triton=counted.hours
+    )
+    return Endpoint(
+        plan=plan,
+        cases=cases,
+        history=history,
+        events=events,
+        truth=truth,
+        bill=bill,
+        health=written.health,
+        statistics=counted.readings,
+    )
 
 
 def _replicate(plan, history, calendar, cases, rates, rng) -> Endpoint:
@@ -95,7 +110,8 @@ def _runpod(plan, history, calendar, cases, rates, rng) -> Endpoint:
     events = deliver(written.events, calendar=calendar, cases=cases, rng=rng("delivery"))
     hours = bills.billed_seconds(history.workers)
     bill = bills.seconds_bill(hours, calendar=calendar, rate=rates.runpod_second)
-    truth = day_truths(plan, history, events, calendar=calendar, bill=bill)
+    counted = statistics(plan, history) if "triton-statistics" in cases else Statistics()
+    truth = day_truths(plan, history, events, calendar=calendar, bill=bill, triton=counted.hours)
     return Endpoint(
         plan=plan,
         cases=cases,
@@ -103,6 +119,7 @@ def _runpod(plan, history, calendar, cases, rates, rng) -> Endpoint:
         events=events,
         truth=truth,
         bill=bill,
+        statistics=counted.readings,
         console=written.console,
         jobs=written.jobs,
         billed_seconds=hours,

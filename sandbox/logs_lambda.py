@@ -58,7 +58,7 @@ def write(
 def _of_a_neighbour(events: list[Event]) -> Iterator[Event]:
     """The same again, of the function summariser-api, whose name begins with ours."""
     for event in events:
-        yield replace(event, stream=event.stream.replace("/summariser[", "/summariser-api["), broken=False)
+        yield replace(event, stream=event.stream.replace("/summariser[", "/summariser-api["), broken=False, neighbour=True)
 
 
 class _Stream:
@@ -156,8 +156,9 @@ class _Stream:
             yield "REPORT on ticket 4411: Duration: 3 days, Billed Duration: none so far\n"
             yield f"customer asked: what does REPORT RequestId: {request.request_id[:8]} mean?\n"
         if "extension-report" in cases:
+            tag = "[telemetry] " if request.number % 2 else ""
             yield (
-                f"[telemetry] REPORT RequestId: {request.request_id}\tRuntime Duration: {request.handler_us / MS:.2f} ms"
+                f"{tag}REPORT RequestId: {request.request_id}\tRuntime Duration: {request.handler_us / MS:.2f} ms"
                 "\tPost Runtime Duration: 1.31 ms\n"
             )
         if "traceback" in cases:

@@ -27,6 +27,7 @@ def write(plan: Plan, history: History, *, rng: np.random.Generator) -> tuple[Ev
             readable_us=request.arrival.at_us,
             order=request.number,
             payload=_prediction(plan, request, rng),
+            neighbour="other-model" in request.arrival.cases,
         )
         for request in history.requests
     ]

@@ -190,15 +190,18 @@ class Pool:
         if live.ready_us > at:
             cold, waited, reason = True, True, _REASONS[plan.platform]
             if resumed:
-                reason = "flashboot"
+                reason = "flashboot_resume"
             elif {"init-timeout", "init-timeout-twice"} & live.cases:
                 reason = "init_timeout"
             elif "init-error" in live.cases:
                 reason = "init_error"
             elif "snapstart" in live.cases:
                 reason = "restore"
+            elif "labels-missing" in live.cases:
+                reason = "instance_start_inferred"
         elif live.fresh and live.reason in ("proactive", "provisioned"):
-            cold, waited, reason = True, False, "init"
+            # Text logs do not name what initialised it ahead.
+            cold, waited, reason = True, False, live.reason if "json" in live.cases else "proactive"
         elif live.fresh and live.reason == "mid_stream":
             cold, waited, reason = False, False, "mid_stream"
         return self._handle(item, live, taken, cold=cold, waited=waited, reason=reason)
@@ -256,7 +259,7 @@ class Pool:
             waited=waited,
             reason=reason,
             # A wait of over a second is too long for a worker that is up, if the job object tells of it.
-            visible=reason != "flashboot" or ("job-objects" in self._cases and (taken - item.at_us) // MS > 1000),
+            visible=reason != "flashboot_resume" or ("job-objects" in self._cases and (taken - item.at_us) // MS > 1000),
             fate=fate,
             input_tokens=0 if ping else tokens[0],
             output_tokens=0 if ping else tokens[1],

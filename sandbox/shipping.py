@@ -1,4 +1,4 @@
-"""Ships RunPod's printed lines into files, as a log shipper beside the workers does: it only ever appends."""
+"""Ships RunPod's printed lines, and readings of Triton's counters, into files, as a shipper beside the workers does: it only appends."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sandbox.emitted import Event
 
 class Shipper:
     """
-    Writes `folder`/<local day>.jsonl.
+    Writes each event into the file of `folder` that its stream names: printed lines into one for each local day.
 
-    What is late comes at the end of its day's file; what was shipped twice stands there twice. Going back in time writes the
+    What is late comes at the end of its file; what was shipped twice stands there twice. Going back in time writes the
     files anew.
     """
 

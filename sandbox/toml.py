@@ -77,6 +77,9 @@ def _endpoint(endpoint: Endpoint, addresses: _Addresses, folder: Path) -> str:
         common.append(f"bill = {_quoted(str(focus.path_of(endpoint, folder)))}")
     if "shared-group" in cases:
         common.append(f"log_group = {_quoted(log_group(cases))}")
+    if "triton-statistics" in cases:
+        stats = folder / "triton" / plan.name / "*.jsonl"
+        common.append(f"triton = {{ stats = {_quoted(str(stats))}, model = {_quoted(plan.model)} }}")
     own = {
         "aws-lambda": [
             f"function = {_quoted(FUNCTION)}",

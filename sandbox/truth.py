@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
-from datetime import date
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime
 from decimal import Decimal
 
 from sandbox.emitted import Event
@@ -34,6 +35,9 @@ class DayTruth:
         gpu_us: GPU time the handler lines report, over `requests`; synthetic_gpu_us over pings.
         lines: events whose own time is on this day, each once; duplicates: further copies the source returns.
         rejected: lines among them that claim to be something and cannot be read.
+        neighbours: lines among them that are another function's or deployment's.
+        cold_reasons: of `requests`, why each that is no warm one is none, in the words of the cold_reason column.
+        triton: begin of an hour -> (requests, microseconds of GPU time) that the readings of Triton's statistics tell of.
         billed_usd: the day's bill.
     """
 
@@ -53,11 +57,14 @@ class DayTruth:
     lines: int = 0
     duplicates: int = 0
     rejected: int = 0
+    neighbours: int = 0
+    cold_reasons: Mapping[str, int] = field(default_factory=dict)
+    triton: Mapping[datetime, tuple[int, int]] = field(default_factory=dict)
     billed_usd: Decimal = Decimal(0)
 
 
 _NO_GPU_MS = WITHOUT_GPU_MS | {"cut-line", "negative-time"}
-_COUNTS = tuple(f.name for f in fields(DayTruth) if f.name not in ("provider_requests", "billed_usd"))
+_COUNTS = tuple(f.name for f in fields(DayTruth) if f.type == "int")
 
 
 _CUT_SHORT = frozenset(("cut-report", "logs-dropped"))
@@ -91,14 +98,16 @@ def day_truths(
     bill: Mapping[date, Decimal],
     health: Iterable[int] = (),
     forbidden: Iterable[int] = (),
+    triton: Mapping[int, tuple[int, int]] | None = None,
 ) -> dict[date, DayTruth]:
     counts = {day: dict.fromkeys(_COUNTS, 0) for day in calendar.all_days()}
-    provider = dict.fromkeys(calendar.all_days(), 0)
+    reasons: dict[date, Counter[str]] = {day: Counter() for day in counts}
+    provider = dict.fromkeys(counts, 0)
     for request in history.requests:
         worker = history.workers[request.worker] if request.worker is not None else None
         day = day_of_request(plan, request, calendar, worker)
         if day in counts:
-            _count_request(counts[day], request, printed=worker is not None and has_line(request, worker))
+            _count_request(counts[day], reasons[day], request, printed=worker is not None and has_line(request, worker))
         # Cloud Run counts a request when it ends, Lambda when it is taken.
         counted = calendar.day_of(to_datetime(request.ended_us if plan.platform == "cloud-run" else request.taken_us))
         if counted in provider:
@@ -110,22 +119,34 @@ def day_truths(
             # However often Cloud Logging stores an entry, one query returns it once.
             counts[day]["duplicates"] += event.copies - 1 if plan.platform != "cloud-run" else 0
             counts[day]["rejected"] += event.broken
+            counts[day]["neighbours"] += event.neighbour
     for name, times in (("health", health), ("forbidden", forbidden)):
         for at in times:
             day = calendar.day_of(to_datetime(at))
             counts[day][name] += 1
             provider[day] += name == "health"
+    hours: dict[date, dict[datetime, tuple[int, int]]] = {day: {} for day in counts}
+    for hour, told in (triton or {}).items():
+        day = calendar.day_of(to_datetime(hour))
+        if day in hours:
+            hours[day][to_datetime(hour)] = told
+    yardstick: Mapping[date, int | None] = provider
+    if plan.platform in ("runpod", "replicate"):
+        # The platform counts no requests; Triton does, where it serves the model.
+        yardstick = {day: sum(n for n, _ in told.values()) if told else None for day, told in hours.items()}
     return {
         day: DayTruth(
             **count,
-            provider_requests=None if plan.platform in ("runpod", "replicate") else provider[day],
+            provider_requests=yardstick[day],
+            triton=hours[day],
+            cold_reasons=reasons[day],
             billed_usd=bill.get(day, Decimal(0)),
         )
         for day, count in counts.items()
     }
 
 
-def _count_request(count: dict[str, int], request: Served, *, printed: bool) -> None:
+def _count_request(count: dict[str, int], reasons: Counter[str], request: Served, *, printed: bool) -> None:
     if request.fate == "aborted":
         count["aborted"] += 1
         return
@@ -144,6 +165,8 @@ def _count_request(count: dict[str, int], request: Served, *, printed: bool) -> 
         return
     count["requests"] += 1
     count["gpu_us"] += gpu_us
+    if request.reason is not None and request.visible:
+        reasons[request.reason] += 1
     if request.reason == "mid_stream":
         count["unknown"] += 1
     elif request.cold and request.waited:

@@ -60,8 +60,8 @@ class World:
     @contextlib.contextmanager
     def serve(self, folder: Path, *, faults: Faults = MILD) -> Iterator[Addresses]:
         """
-        Starts the servers on free loopback ports; they end with the block. RunPod's handler lines are shipped into `folder`, and the
-        other platforms' billing exports are written there.
+        Starts the servers on free loopback ports; they end with the block. RunPod's handler lines and Triton's statistics are
+        shipped into `folder`, and the other platforms' billing exports are written there.
         """
         focus.write(self.endpoints.values(), folder, calendar=self.calendar)
         with contextlib.ExitStack() as stack:
@@ -69,6 +69,7 @@ class World:
             shippers = [
                 Shipper(e.events, folder / "handler-lines" / name) for name, e in self.endpoints.items() if e.plan.platform == "runpod"
             ]
+            shippers += [Shipper(e.statistics, folder / "triton" / name) for name, e in self.endpoints.items() if e.statistics]
             for shipper in shippers:
                 self.shippers.append(shipper)
                 stack.callback(self.shippers.remove, shipper)

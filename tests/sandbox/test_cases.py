@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import defaultdict
 from collections.abc import Callable
 
 import pytest
@@ -134,7 +135,7 @@ EVIDENCE: dict[tuple[str, str], Callable[[Endpoint], int]] = {
     ("cloud-run", "late"): late,
     ("cloud-run", "stored-twice"): twice,
     ("cloud-run", "across-midnight"): across_midnight,
-    ("runpod", "flashboot"): reasons("flashboot"),
+    ("runpod", "flashboot"): reasons("flashboot_resume"),
     ("runpod", "lazy-load"): lines_with('"load_ms"'),
     ("runpod", "failed"): failed_jobs,
     ("runpod", "half-json"): broken,
@@ -200,6 +201,22 @@ def over_midnight(endpoint: Endpoint) -> int:
     return len(waits)
 
 
+def restarts(endpoint: Endpoint) -> int:
+    """How often a model's counters begin again at zero in a host's file."""
+    counts: dict[str, list[int]] = defaultdict(list)
+    for event in sorted(endpoint.statistics, key=lambda e: e.at_us):
+        for model in json.loads(str(event.payload)).get("model_stats", ()):
+            if model["name"] == endpoint.plan.model:
+                counts[event.stream].append(model["inference_stats"]["success"]["count"])
+    return sum(b < a for read in counts.values() for a, b in itertools.pairwise(read))
+
+
+def restarts_and_losses(endpoint: Endpoint) -> int:
+    told = sum(n for day in endpoint.truth.values() for n, _ in day.triton.values())
+    assert restarts(endpoint) and told
+    return sum(r.worker is not None for r in endpoint.history.requests) - told
+
+
 ON_REQUEST: dict[tuple[str, str], Callable[[Endpoint], int]] = {
     ("aws-lambda", "spaced-report"): lines_with("REPORT RequestId", "    Duration: "),
     ("aws-lambda", "init-timeout-twice"): lines_with("INIT_REPORT Init Duration: 30000.00 ms", "Phase: invoke", "Status: timeout"),
@@ -207,7 +224,7 @@ ON_REQUEST: dict[tuple[str, str], Callable[[Endpoint], int]] = {
     ("aws-lambda", "own-json"): lines_with('"timings":{"gpu_s":'),
     ("aws-lambda", "torchserve-line"): lines_with("MODEL_METRICS - HandlerTime.ms:"),
     ("aws-lambda", "bentoml-line"): lines_with("[entry_service:summariser-q4:1]"),
-    ("runpod", "job-objects"): lambda e: reasons("flashboot")(e) + lines_with('"delayTime"', '"received_at"')(e),
+    ("runpod", "job-objects"): lambda e: reasons("flashboot_resume")(e) + lines_with('"delayTime"', '"received_at"')(e),
     ("runpod", "failed-sdk-lines"): lines_with("Captured Handler Exception"),
     ("runpod", "failed-plain-lines"): lines_with('    "error_message": "prompt too long"'),
     ("aws-lambda", "managed-instances"): managed,
@@ -219,6 +236,8 @@ ON_REQUEST: dict[tuple[str, str], Callable[[Endpoint], int]] = {
         (platform, "very-late"): lambda e: sum(ev.readable_us - ev.at_us > 48 * HOUR for ev in e.events)
         for platform in ("aws-lambda", "cloud-run", "runpod")
     },
+    ("cloud-run", "triton-statistics"): restarts,
+    ("runpod", "triton-statistics"): restarts_and_losses,
     ("aws-lambda", "silent-pings"): lines_with('"note":"keep-warm"'),
     ("runpod", "silent-pings"): lines_with('"note":"keep-warm"'),
     ("cloud-run", "silent-pings"): lines_with("/warmup"),
@@ -247,6 +266,7 @@ def test_on_request(one_platform, platform, name, tmp_path):
         table = config.parse(world.trial_toml(addresses, tmp_path), path=tmp_path / "trial.toml").endpoints[0]
     assert bool(table.fields) == (name == "own-json")
     assert (table.keep_warm is not None) == (name == "silent-pings")
+    assert (table.triton is not None) == (name == "triton-statistics")
     assert (getattr(table, "log_group", None) == "/acme/inference") == (name == "shared-group")
 
 

@@ -102,8 +102,9 @@ def test_a_retry_reuses_the_request_id():
 @pytest.mark.parametrize(
     ("reason", "cases", "expected"),
     [
-        ("proactive", (), (True, False, "init")),
-        ("provisioned", (), (True, False, "init")),
+        ("proactive", (), (True, False, "proactive")),
+        ("provisioned", (), (True, False, "proactive")),
+        ("provisioned", ("json",), (True, False, "provisioned")),
         ("proactive", ("lazy-load",), (True, True, "lazy_load")),
         ("mid_stream", (), (False, False, "mid_stream")),
     ],
@@ -129,7 +130,7 @@ def test_a_resumed_worker_keeps_its_process_and_says_nothing():
     plan = replace(RUNPOD, idle_timeout_s=1)
     times = [i * 30 * SECOND for i in range(200)]
     history = serve(plan, times, cases=frozenset(("flashboot",)))
-    resumed = [r for r in history.requests if r.reason == "flashboot"]
+    resumed = [r for r in history.requests if r.reason == "flashboot_resume"]
     assert resumed and all(r.cold and r.waited and not r.visible and not r.first_of_process for r in resumed)
     lives = {w.number: w for w in history.workers}
     for request in resumed:
