@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal
 
 import msgspec
 import orjson
@@ -103,52 +103,57 @@ _Ms = Annotated[float, msgspec.Meta(ge=0, le=2**53)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
-class _OwnLine(TypedDict, total=False):
-    """Our own line as its writer prints it, to be decoded and checked in one go."""
+class OwnLine(msgspec.Struct, gc=False, kw_only=True):
+    """Our own line as its writer prints it, decoded and checked in one go; the fields of trial.handler_line. See own_line."""
 
     fortnight: Literal[1]
-    request_id: str
-    gpu_ms: _Ms
-    gpu_ms_source: Literal["cuda_event", "handler_wall"]
-    handler_ms: _Ms
-    load_ms: _Ms
-    cold_start: bool
-    process_start: str
-    ts: str
-    instance: str
-    model: str
-    synthetic: bool
-    input_tokens: _Count
-    output_tokens: _Count
-    ttft_ms: _Ms
-    type: Any
+    request_id: str | None = None
+    cold_start: bool | None = None
+    model: str | None = None
+    gpu_ms: _Ms | None = None
+    gpu_ms_source: Literal["cuda_event", "handler_wall"] | None = None
+    handler_ms: _Ms | None = None
+    input_tokens: _Count | None = None
+    output_tokens: _Count | None = None
+    process_start: Any = None
+    ts: Any = None
+    instance: str | None = None
+    load_ms: _Ms | None = None
+    ttft_ms: _Ms | None = None
+    synthetic: bool | None = None
+    type: Any = None
+
+    @property
+    def fields(self) -> Fields:
+        """What handler_fields would have given."""
+        return {name: value for name in handler_line.FIELDS if (value := getattr(self, name)) is not None}
 
 
 _iso = datetime.fromisoformat
-_decode_own = msgspec.json.Decoder(_OwnLine).decode
+_decode_own = msgspec.json.Decoder(OwnLine).decode
 
 
-def own_fields(text: str) -> Fields | None:
+def own_line(text: str) -> OwnLine | None:
     """
-    As handler_fields on a text that begins as our own line does, eight times as fast; None where it is odd in any way.
+    As handler_fields on a text that begins as our own line does, five times as fast; None where it is odd in any way.
 
     Odd is whatever needs handler_fields to judge it: broken, or merely unusual.
     """
     try:
-        line: Fields = _decode_own(text)  # type: ignore[assignment]
-        for name in ("ts", "process_start"):
-            if name in line:
-                at = line[name] = _iso(line[name])
-                if at.tzinfo is not UTC:
-                    return None
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        line = _decode_own(text)
+        if line.ts is not None:
+            line.ts = at = _iso(line.ts)
+            if at.tzinfo is not UTC:
+                return None
+        if line.process_start is not None:
+            line.process_start = at = _iso(line.process_start)
+            if at.tzinfo is not UTC:
+                return None
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
         return None
-    if "type" in line or "fortnight" not in line:
+    if line.request_id is None or line.type is not None or (line.gpu_ms_source is None and line.gpu_ms is not None):
         return None
-    del line["fortnight"]
-    if "gpu_ms" in line:
-        line.setdefault("gpu_ms_source", "handler_wall")
-    return line or None
+    return line
 
 
 def _inner_object(text: str) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from collectors.lines import handler_fields, own_fields
+from collectors.lines import handler_fields, own_line
 from fuzz._running import fuzz, text_of
 from trial import handler_line
 from trial.config import KeepWarm, RunpodEndpoint
@@ -40,8 +40,8 @@ def one_input(data: bytes) -> None:
         for endpoint in (PLAIN, MAPPED):
             with contextlib.suppress(ValueError):
                 _check(handler_fields(payload, endpoint))
-    at_once = own_fields(text)
-    assert at_once is None or at_once == handler_fields(text, PLAIN)
+    at_once = own_line(text)
+    assert at_once is None or at_once.fields == handler_fields(text, PLAIN)
 
 
 def _check(fields: dict[str, Any] | None) -> None:

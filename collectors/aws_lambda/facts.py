@@ -8,9 +8,11 @@ which would walk all of them again and again, leaves them alone.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from msgspec import Struct
+
+from collectors.lines import Fields, OwnLine
 
 
 class Init(Struct, frozen=True, gc=False):
@@ -84,14 +86,18 @@ class Report(Struct, frozen=True, gc=False):
 
 
 class HandlerLine(Struct, frozen=True, gc=False):
-    """Fields of collectors.lines; without a request id it belongs to the request its environment is running."""
+    """What collectors.lines found; without a request id it belongs to the request its environment is running."""
 
     kind: ClassVar[str] = "handler_line"
 
     at: datetime
     stream: str
     request_id: str | None
-    fields: dict[str, Any]
+    line: Fields | OwnLine
+
+    @property
+    def fields(self) -> Fields:
+        return self.line.fields if isinstance(self.line, OwnLine) else self.line
 
 
 class Failure(Struct, frozen=True, gc=False):

@@ -10,7 +10,7 @@ from collectors.aws_lambda.facts import HandlerLine, LambdaFact
 from collectors.aws_lambda.json_lines import parse_platform
 from collectors.aws_lambda.streams import belongs_to
 from collectors.aws_lambda.text_lines import APPLICATION_LINE, BLANK, parse_text
-from collectors.lines import handler_fields, own_fields
+from collectors.lines import handler_fields, own_line
 from collectors.serving_lines import request_fields
 from trial.records import Ignored, RawEvent, Rejected
 
@@ -39,9 +39,9 @@ def parse(event: RawEvent, endpoint: Any) -> Outcome:
     payload = event.payload
     if type(payload) is str:
         if payload[:13] == OWN and endpoint.keep_warm is None:
-            fields = own_fields(payload)
-            if fields is not None:
-                return HandlerLine(event.at, stream, fields.get("request_id"), fields)
+            line = own_line(payload)
+            if line is not None:
+                return HandlerLine(event.at, stream, line.request_id, line)
         return _from_text(payload, event, endpoint)
     return parse_object(payload, payload, event, endpoint)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from collectors.aws_lambda.facts import End, HandlerLine, LambdaFact, Report, Start
 from collectors.aws_lambda.parse import OWN, parse
-from collectors.lines import own_fields
+from collectors.lines import own_line
 from trial.records import Ignored, RawEvent, Rejected
 
 Outcome = LambdaFact | Ignored | Rejected
@@ -23,7 +23,7 @@ _ID = "([0-9a-f-]{36})"
 _START = re.compile(rf"START RequestId: {_ID} Version: (?:\$LATEST|[0-9]{{1,9}})\n?").fullmatch
 _END = re.compile(rf"END RequestId: {_ID}\n?").fullmatch
 _REPORT = re.compile(
-    rf"REPORT RequestId: {_ID}\tDuration: ([0-9]{{1,9}}\.[0-9]{{1,6}}) ms\tBilled Duration: ([0-9]{{1,9}}) ms\t(.*)", re.DOTALL
+    rf"REPORT RequestId: {_ID}\tDuration: ([0-9]{{1,9}}+\.[0-9]{{1,6}}+) ms\tBilled Duration: ([0-9]{{1,9}}+) ms\t(.*)", re.DOTALL
 ).fullmatch
 _KEPT = 20_000
 
@@ -31,20 +31,23 @@ _KEPT = 20_000
 class _ReportEnds(dict[str, tuple[float, float, float | None]]):
     """Memory size, memory used and Init Duration by the end of a REPORT line, with X-Ray's line where there is one."""
 
-    _END = re.compile(
-        r"Memory Size: (\d{1,9}) MB\tMax Memory Used: (\d{1,9}) MB\t?"
-        r"(?:Init Duration: (\d{1,9}(?:\.\d{1,6})?) ms\t?)?(?:\r?\n(?:XRAY [^\\]*)?)?",
-        re.ASCII,
-    )
+    _MEMORY = re.compile(r"Memory Size: ([0-9]{1,9}) MB\tMax Memory Used: ([0-9]{1,9}) MB\t?(?:\r?\n(?:XRAY [^\\]*)?)?").fullmatch
+    _INIT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ms\t?(?:\r?\n(?:XRAY [^\\]*)?)?").fullmatch
 
     def __missing__(self, text: str) -> tuple[float, float, float | None]:
-        match = self._END.fullmatch(text)
+        memory, between, after = text.partition("\tInit Duration: ")
+        if between and "\n" not in memory:
+            init = self._INIT(after)
+            if init is None:
+                raise ValueError(text)
+            size, used, _ = self[memory]
+            return size, used, float(init[1])
+        match = self._MEMORY(text)
         if match is None:
             raise ValueError(text)
-        size, used, init = match.groups()
-        found = (float(size), float(used), float(init) if init else None)
-        # Those with an Init Duration or a trace are all different.
-        if init is None and len(text) < 60 and len(self) < _KEPT:
+        found = (float(match[1]), float(match[2]), None)
+        # Those with a trace are all different.
+        if len(text) < 60 and len(self) < _KEPT:
             self[text] = found
         return found
 
@@ -57,13 +60,14 @@ def parse_batch(events: Iterable[RawEvent], endpoint: Any) -> list[Outcome]:
     outcomes: list[Outcome] = []
     put = outcomes.append
     plain = endpoint.keep_warm is None
+    own = None
     for event in events:
         text: Any = event.payload
         stream = event.stream
         try:
             # A stream of the function's own group; those of a shared one have its name where these have the version.
-            if stream[11] == "[":
-                first = text[0]
+            if stream is own or stream[11] == "[":
+                own, first = stream, text[0]
                 if first == "R":
                     match = _REPORT(text)
                     if match is not None:
@@ -82,9 +86,9 @@ def parse_batch(events: Iterable[RawEvent], endpoint: Any) -> list[Outcome]:
                         put(End(event.at, stream, match[1]))
                         continue
                 elif first == "{" and plain and text[:13] == OWN:
-                    fields = own_fields(text)
-                    if fields is not None:
-                        put(HandlerLine(event.at, stream, fields.get("request_id"), fields))
+                    line = own_line(text)
+                    if line is not None:
+                        put(HandlerLine(event.at, stream, line.request_id, line))
                         continue
         except (LookupError, ValueError):
             # Not text, empty, or a REPORT that goes on in an unusual way.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.lines import handler_fields
+from collectors.lines import handler_fields, own_line
 from trial import handler_line
 from trial.config import AwsLambdaEndpoint
 
@@ -75,3 +75,13 @@ def test_what_the_writer_prints_is_read_back(capsys):
     found = handler_fields(capsys.readouterr().out, PLAIN)
     assert (found["request_id"], found["model"], found["output_tokens"], found["gpu_ms_source"]) == ("a1", "m", 12, "handler_wall")
     assert found["gpu_ms"] == found["handler_ms"] >= 0
+
+
+def test_what_our_writer_prints_is_read_at_once(capsys):
+    with handler_line.record("a1", model="m", synthetic=True) as line:
+        line["gpu_ms"], line["gpu_ms_source"], line["ttft_ms"] = 12, "cuda_event", 3.5
+    text = capsys.readouterr().out
+    at_once = own_line(text)
+    assert at_once is not None
+    assert at_once.fields == handler_fields(text, PLAIN)
+    assert at_once.fields.keys() >= {"request_id", "cold_start", "gpu_ms", "ts", "process_start", "instance", "model", "synthetic"}
