@@ -236,13 +236,15 @@ def demo(
 @app.command()
 def calibrate(
     config: Config = DEFAULT,
-    scenario: Annotated[Optional[list[str]], typer.Option(help="Only this scenario; repeat for several.")] = None,
+    scenario: Annotated[
+        Optional[list[str]], typer.Option(help="Only this traffic: A, B, W, C, D, E+, or R, which is real. Repeat for several.")
+    ] = None,
     own: Annotated[bool, typer.Option("--own", help="Draw from this trial's own days instead.")] = False,
     trials: Annotated[int, typer.Option(min=10, max=100_000, help="Simulated trials per scenario.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 1,
     json: Json = False,
 ) -> None:
-    """How often the verdict is wrong: false alarms, contradictions and power, by simulation."""
+    """How often the verdict is wrong: false alarms, contradictions and power, on simulated and on real traffic."""
     from flows.commands import calibrate as command
 
     command.run(config, scenarios=scenario, own=own, trials=trials, seed=seed, as_json=json)

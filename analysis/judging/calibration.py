@@ -1,8 +1,8 @@
-"""How often the verdict is wrong, by simulation: false alarms, contradictions, wrong direction and power, day by day."""
+"""How often the verdict is wrong, on simulated and on real traffic: false alarms, contradictions, wrong direction and power, day by day."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from analysis.judging import diagnostics, looks
 from analysis.judging.counts import Counts
-from analysis.judging.scenarios import SCENARIOS, STREAMS, Ints, Scenario, resample, simulate
+from analysis.judging.scenarios import SCENARIOS, Ints, resample, simulate
+from analysis.judging.streams import Stream, recorded
 from trial.config import TrialSection
 from trial.summary import DaySummary
 
 RATES = (0.12, 0.18, 0.22, 0.30)
 BLOCK_DAYS = 7
-STREAM_DAYS = 22
 RESAMPLED = "R"
 OWN = "own"
 COMPARED: dict[str, looks.Rule] = {
@@ -96,23 +96,20 @@ def calibrate(
     days: int = 14,
 ) -> CalibrationResult:
     """
-    The calibration on a scenario of analysis.judging.scenarios, or on "R": resampled weeks of made-up production streams.
+    The calibration on a scenario of analysis.judging.scenarios, or on "R": resampled weeks of the streams in analysis.judging.streams.
 
     Raises:
         ValueError: no such scenario.
     """
-    wanted = tuple(dict.fromkeys((threshold, *rates)))
     if scenario == RESAMPLED:
-        simulated_records = [_simulated(stream, wanted, seed) for stream in STREAMS]
-        requests, cold_hits = _drawn(simulated_records, trials=trials, seed=seed, days=days)
-        name = f"{BLOCK_DAYS}-day blocks of {len(STREAMS)} sparse production-like streams"
-    elif scenario in SCENARIOS:
-        simulated = simulate(SCENARIOS[scenario], trials=trials, rates=wanted, seed=seed, days=days)
-        requests, cold_hits, name = simulated.requests, simulated.cold_hits, SCENARIOS[scenario].name
-    else:
+        streams = recorded()
+        name = f"{BLOCK_DAYS}-day blocks of {len(streams)} real streams of image generation (GenTD26)"
+        return calibrate_streams(streams, name=name, trials=trials, seed=seed, threshold=threshold, rates=rates, alpha=alpha, days=days)
+    if scenario not in SCENARIOS:
         raise ValueError(f"no scenario {scenario!r}; known: {', '.join((*SCENARIOS, RESAMPLED))}")
-    cases = [_Case(rate=rate, cold_hits=cold_hits[rate], threshold=threshold, above=rate > threshold) for rate in wanted]
-    return _measure(scenario, name, requests, cases, seed=seed, alpha=alpha)
+    wanted = tuple(dict.fromkeys((threshold, *rates)))
+    of = simulate(SCENARIOS[scenario], trials=trials, rates=wanted, seed=seed, days=days)
+    return _measure(scenario, SCENARIOS[scenario].name, of.requests, _cases(of.cold_hits, threshold=threshold), seed=seed, alpha=alpha)
 
 
 def calibrate_days(days: Sequence[DaySummary], *, trial: TrialSection, trials: int = 2000, seed: int = 1) -> CalibrationResult:
@@ -141,35 +138,33 @@ def calibrate_days(days: Sequence[DaySummary], *, trial: TrialSection, trials: i
     return _measure(OWN, name, requests, cases, seed=seed, alpha=1 - trial.confidence)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Record:
-    """Observed days of one stream: requests, and cold hits by the rate that its idle time-out was chosen to give; one each per day."""
-
-    requests: Ints
-    cold_hits: dict[float, Ints]
-
-    @classmethod
-    def at_rates(cls, gap_s: Floats, day: Ints, rates: Sequence[float]) -> Record:
-        """
-        A stream at one worker without service time.
-
-        Args:
-            gap_s: before each request, no two alike.
-            day: its day's number, from 0.
-        """
-        days, longest = int(day.max()) + 1, np.argsort(-gap_s, kind="stable")
-        cold_hits = {rate: np.bincount(day[longest[: round(rate * len(gap_s))]], minlength=days) for rate in rates}
-        return cls(requests=np.bincount(day, minlength=days), cold_hits=cold_hits)
-
-
-def calibrate_records(
-    records: Sequence[Record], *, name: str, trials: int = 2000, seed: int = 1, threshold: float = 0.20, alpha: float = 0.05, days: int = 14
+def calibrate_streams(
+    streams: Sequence[Stream],
+    *,
+    name: str,
+    trials: int = 2000,
+    seed: int = 1,
+    threshold: float = 0.20,
+    rates: Sequence[float] = RATES,
+    alpha: float = 0.05,
+    days: int = 14,
 ) -> CalibrationResult:
-    """The calibration on records of real days, each at the rates wanted, drawn again in blocks of a week; the threshold is one of them."""
-    requests, cold_hits = _drawn(records, trials=trials, seed=seed, days=days)
-    rates = (threshold, *(rate for rate in cold_hits if rate != threshold))
-    cases = [_Case(rate=rate, cold_hits=cold_hits[rate], threshold=threshold, above=rate > threshold) for rate in rates]
-    return _measure(RESAMPLED, name, requests, cases, seed=seed, alpha=alpha)
+    """
+    The calibration on real days, drawn again in blocks of a week: as many trials of each stream.
+
+    Every stream is at the idle time-out that makes just the rate wanted, so that a decision at the threshold is false.
+    """
+    rng = np.random.default_rng([seed, len(streams)])
+    requests: list[Ints] = []
+    cold_hits: dict[float, list[Ints]] = {rate: [] for rate in (threshold, *rates)}
+    for stream, share in zip(streams, np.array_split(np.arange(trials), len(streams)), strict=True):
+        index = np.arange(stream.days)
+        drawn, _ = resample(index, index, trials=len(share), rng=rng, days=days, block=BLOCK_DAYS)
+        requests.append(stream.requests[drawn])
+        for rate, of_rate in cold_hits.items():
+            of_rate.append(stream.cold_hits(rate)[drawn])
+    cases = _cases({rate: np.concatenate(parts) for rate, parts in cold_hits.items()}, threshold=threshold)
+    return _measure(RESAMPLED, name, np.concatenate(requests), cases, seed=seed, alpha=alpha)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +175,11 @@ class _Case:
     cold_hits: npt.NDArray[np.int64]
     threshold: float
     above: bool
+
+
+def _cases(cold_hits: Mapping[float, Ints], *, threshold: float) -> list[_Case]:
+    """One per true rate, the threshold itself first."""
+    return [_Case(rate=rate, cold_hits=cold, threshold=threshold, above=rate > threshold) for rate, cold in cold_hits.items()]
 
 
 def _measure(
@@ -240,23 +240,3 @@ def _first(sides: looks.Sides) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.in
 
 def _by_day(up: npt.NDArray[np.bool_]) -> tuple[float, ...]:
     return tuple(float(share) for share in np.maximum.accumulate(up, axis=1).mean(axis=0))
-
-
-def _simulated(stream: Scenario, rates: tuple[float, ...], seed: int) -> Record:
-    of = simulate(stream, trials=1, rates=rates, seed=seed, days=STREAM_DAYS)
-    return Record(requests=of.requests[0], cold_hits={rate: cold[0] for rate, cold in of.cold_hits.items()})
-
-
-def _drawn(records: Sequence[Record], *, trials: int, seed: int, days: int) -> tuple[Ints, dict[float, Ints]]:
-    """Trials of each record in turn; the rate of every record is exact, so that a decision at it is false."""
-    rng = np.random.default_rng([seed, len(records)])
-    requests: list[Ints] = []
-    cold_hits: dict[float, list[Ints]] = {rate: [] for rate in records[0].cold_hits}
-    shares = [len(part) for part in np.array_split(np.arange(trials), len(records))]
-    for record, share in zip(records, shares, strict=True):
-        index = np.arange(len(record.requests))
-        days_of, _ = resample(index, index, trials=share, rng=rng, days=days, block=BLOCK_DAYS)
-        requests.append(record.requests[days_of])
-        for rate, cold in record.cold_hits.items():
-            cold_hits[rate].append(cold[days_of])
-    return np.concatenate(requests), {rate: np.concatenate(of) for rate, of in cold_hits.items()}

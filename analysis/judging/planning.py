@@ -18,8 +18,9 @@ from analysis.statistics import ENOUGH_EXPECTED, critical_t
 from trial.config import TrialSection
 from trial.summary import DaySummary
 
-# Design effect of cold hits by days, median over the streams of a public production trace (GenTD26): what to reckon with before the
-# trial's own days show theirs. From as many days as PRIOR_DAYS on, their own counts for more.
+# Design effect of cold hits by days: what to reckon with before the trial's own days show theirs. A little more than the median over real
+# streams (docs/calibration.md: 2.9, with loading times 3.4), so that a plan rather promises too little. From as many days as
+# PRIOR_DAYS on, their own counts for more.
 PRIOR_DESIGN_EFFECT = 4.0
 PRIOR_DAYS = 4
 POWER = 0.8

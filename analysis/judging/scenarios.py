@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,6 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 BINS_A_DAY = 144
-QUIET = 0.02
 _TOGETHER = 500  # trials simulated at once: bounds the memory at about 200 MB
 
 
@@ -25,22 +23,18 @@ class Scenario:
     Args:
         requests_per_day: mean over all days.
         session: requests in a session, seconds apart: all but the first meet a worker that is warm.
-        session_varies: session lengths are geometric with that mean, not all alike.
         day_wave: the intensity is multiplied by 1 + day_wave cos(2 pi (hour - 14) / 24).
         office_night: share of the intensity outside 9 to 18 h; None for no office hours.
         weather_hours, weather_sd: a stationary Ornstein-Uhlenbeck process in the logarithm of the intensity.
         day_sd: a level per day besides, normal in the logarithm.
         weekend: the intensity of Saturday and Sunday is multiplied by this.
         growth_per_day: 0.10 is 10 % more every day.
-        busy_share, busy_hours: sessions come in busy spells that fill this share of the time and last about this long; between them
-            the intensity is a fiftieth. day_wave and day_sd then move the spells, not the intensity. None for no spells.
     """
 
     code: str
     name: str
     requests_per_day: float = 600.0
     session: float = 1.0
-    session_varies: bool = False
     day_wave: float = 0.0
     office_night: float | None = None
     weather_hours: float = 2.0
@@ -48,8 +42,6 @@ class Scenario:
     day_sd: float = 0.0
     weekend: float = 1.0
     growth_per_day: float = 0.0
-    busy_share: float | None = None
-    busy_hours: float = 2.0
 
 
 _B = Scenario(
@@ -82,26 +74,6 @@ SCENARIOS = {
         replace(_B, code="E+", name="as B, growing 10 % a day", growth_per_day=0.10),
     )
 }
-
-# Eighteen sparse streams made up to what was measured on the model streams of a public production trace (GenTD26, Alibaba, 2024):
-# 30 to 370 requests a day, design effect 1.5 to 6, variation of the daily volume 0.65 to 1.1. The trace itself can be read
-# instead: benchmarks/calibration.py --trace.
-STREAMS = tuple(
-    Scenario(
-        code=f"R{i + 1}",
-        name="a sparse production-like stream",
-        requests_per_day=(30.0, 60.0, 90.0, 130.0, 200.0, 300.0)[i % 6],
-        session=1.5,
-        session_varies=True,
-        day_wave=0.6,
-        weather_hours=1.0,
-        weather_sd=0.3,
-        day_sd=0.5,
-        busy_share=(0.3, 0.2, 0.15)[i // 6],
-        busy_hours=(2.0, 2.0, 3.0)[i // 6],
-    )
-    for i in range(18)
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +136,7 @@ def _simulate(scenario: Scenario, trials: int, rates: tuple[float, ...], rng: np
     at = np.interp(np.cumsum(steps)[:-1] * (total[-1] / steps.sum()), total, np.arange(len(total), dtype=np.float64))
     day = (at / BINS_A_DAY).astype(np.int64)
     gap, first = np.diff(at, prepend=0.0), np.diff(day // days, prepend=-1) > 0
-    length = rng.geometric(1 / scenario.session, len(day)) if scenario.session_varies else np.full(len(day), scenario.session)
-    requests = np.bincount(day, weights=length - first, minlength=trials * days).astype(np.int64)
+    requests = np.bincount(day, weights=scenario.session - first, minlength=trials * days).astype(np.int64)
     gap, day = gap[~first], day[~first]
     cold_hits = {}
     for rate in rates:
@@ -182,15 +153,9 @@ def _intensity(scenario: Scenario, trials: int, rng: np.random.Generator, days: 
     wave = scenario.day_wave * np.cos(2 * np.pi * (hour - 14) / 24)
     noise = _weather(trials, bins, rng, hours=scenario.weather_hours, sd=scenario.weather_sd)
     levels = np.repeat(rng.normal(0, scenario.day_sd, (trials, days)), BINS_A_DAY, axis=1) if scenario.day_sd else 0.0
-    if scenario.busy_share is None:
-        shape, noise = 1 + wave, noise + levels
-    else:
-        spells = _weather(trials, bins, rng, hours=scenario.busy_hours, sd=1.0) + wave + levels
-        limit = (1 + scenario.day_wave**2 / 2 + scenario.day_sd**2) ** 0.5 * NormalDist().inv_cdf(1 - scenario.busy_share)
-        shape = np.where(spells > limit, 1.0, QUIET)
-    if scenario.office_night is not None:
-        shape = np.where((hour >= 9) & (hour < 18), 1.0, scenario.office_night)
-    intensity = shape * np.where(day % 7 >= 5, scenario.weekend, 1.0) * (1 + scenario.growth_per_day) ** day * np.exp(noise)
+    shape = 1 + wave if scenario.office_night is None else np.where((hour >= 9) & (hour < 18), 1.0, scenario.office_night)
+    weekly = np.where(day % 7 >= 5, scenario.weekend, 1.0)
+    intensity = shape * weekly * (1 + scenario.growth_per_day) ** day * np.exp(noise + levels)
     return intensity * (scenario.requests_per_day * days / scenario.session / bins / intensity.mean())
 
 

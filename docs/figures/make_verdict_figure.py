@@ -25,12 +25,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("verdict.svg"))
     asked = parser.parse_args(argv)
     of = calibrate("B", trials=asked.trials, seed=asked.seed, rates=RATES)
-    sparse = calibrate(RESAMPLED, trials=asked.trials, seed=asked.seed, rates=RATES)
-    draw(of, sparse, asked.out)
+    real = calibrate(RESAMPLED, trials=asked.trials, seed=asked.seed, rates=RATES)
+    draw(of, real, asked.out)
     return 0
 
 
-def draw(diurnal: CalibrationResult, sparse: CalibrationResult, out: Path) -> None:
+def draw(diurnal: CalibrationResult, real: CalibrationResult, out: Path) -> None:
     """False verdicts by day under four rules, and how often the right one is reached; the same bytes for the same results."""
     import matplotlib as mpl
 
@@ -45,9 +45,9 @@ def draw(diurnal: CalibrationResult, sparse: CalibrationResult, out: Path) -> No
         left.set_title("Rate exactly at the threshold: every verdict is false", loc="left", fontsize=9)
         left.set_ylabel("share of trials, %")
         shades = ("#0b5cad", "#7aa7d9", "#7aa7d9", "#0b5cad")
-        high = next(p for p in sparse.rates if p.rate == 0.30)
+        high = next(p for p in real.rates if p.rate == 0.30)
         powers = [(f"{100 * p.rate:.0f} %", shade, p.correct) for p, shade in zip(diurnal.rates, shades, strict=True)]
-        _lines(right, [powers[-1], ("30 %, sparse traffic", INK, high.correct), *reversed(powers[:-1])], dashed="30 %, sparse traffic")
+        _lines(right, [*powers, ("30 %, real streams", INK, high.correct)], dashed="30 %, real streams")
         right.set_title("Rate off the threshold of 20 %: the right verdict is out", loc="left", fontsize=9)
         figure.savefig(out, metadata={"Date": None, "Title": "False and right verdicts by day of the trial"})
         plt.close(figure)
@@ -55,10 +55,10 @@ def draw(diurnal: CalibrationResult, sparse: CalibrationResult, out: Path) -> No
 
 def _lines(axes: Any, series: Sequence[tuple[str, str, Sequence[float]]], *, dashed: str = "") -> None:
     ends: list[float] = []
-    for label, colour, shares in series:
+    for label, colour, shares in sorted(series, key=lambda one: -one[2][-1]):
         percent = [100 * s for s in shares]
         axes.plot(range(1, len(percent) + 1), percent, color=colour, linewidth=2, linestyle=(0, (3, 2)) if label == dashed else "-")
-        # Labels at the line's end, moved apart where lines end together.
+        # Labels at the line's end, from the highest down, moved apart where lines end together.
         at = percent[-1]
         while any(abs(at - other) < 6.5 for other in ends):
             at -= 1

@@ -1,4 +1,4 @@
-"""`fortnight calibrate`: how often the verdict is wrong, measured on simulated trials and on the team's own days."""
+"""`fortnight calibrate`: how often the verdict is wrong, measured on simulated trials, on real streams and on the team's own days."""
 
 from __future__ import annotations
 

@@ -10,11 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import ville
+from hypothesis import given
+from hypothesis import strategies as st
 
-from analysis.judging import diagnostics, looks
-from analysis.judging.calibration import Record, calibrate, calibrate_days, calibrate_records
+from analysis.judging import calibration, diagnostics, looks
+from analysis.judging.calibration import calibrate, calibrate_days, calibrate_streams
 from analysis.judging.flags import flags
-from analysis.judging.scenarios import SCENARIOS, STREAMS, resample, simulate
+from analysis.judging.scenarios import SCENARIOS, resample, simulate
+from analysis.judging.streams import FILE, Stream, recorded
+from analysis.replaying.identity import NEVER_US
 from analysis.verdict import judge
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -57,7 +61,7 @@ def test_the_simulation_flags_as_the_verdict_does(trial_days, trial_section):
             assert bool(flags(days, endpoint="e", trial=trial_section, through=None)) == up[i, n - 1]
 
 
-@pytest.mark.parametrize("scenario", ["A", "B", "W", "R"])
+@pytest.mark.parametrize("scenario", ["A", "B", "W"])
 def test_where_the_method_holds_false_alarms_are_rare_and_power_is_high(scenario):
     of = calibrate(scenario, trials=600, seed=2)
     # The figures to hold are 5 %, 0.5 % and 80 %; 600 trials add two standard errors to the first two.
@@ -66,6 +70,17 @@ def test_where_the_method_holds_false_alarms_are_rare_and_power_is_high(scenario
     (high,) = [p for p in of.rates if p.rate == 0.30]
     assert high.correct[-1] >= 0.80 and high.wrong == 0
     assert of.compared["Wilson interval"][-1] > 3 * of.false_alarm[-1]
+    assert of.false_alarm[:4] == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_on_real_streams_the_method_holds_as_it_is_promised(seed):
+    of = calibrate("R", seed=seed, rates=(0.30,))
+    assert of.trials == 2000
+    assert of.false_alarm[-1] <= 0.05 and of.contradiction <= 0.005
+    (high,) = of.rates
+    assert high.correct[-1] >= 0.80 and high.wrong == 0
+    assert of.compared["Wilson interval"][-1] > 0.5
     assert of.false_alarm[:4] == (0, 0, 0, 0)
 
 
@@ -92,9 +107,9 @@ def test_an_unknown_scenario_is_named():
         calibrate("Z")
 
 
-@pytest.mark.parametrize("scenario", [*SCENARIOS, "R1", "R18"])
+@pytest.mark.parametrize("scenario", SCENARIOS)
 def test_simulated_traffic_has_the_rate_it_was_asked_for(scenario):
-    of = {**SCENARIOS, **{s.code: s for s in STREAMS}}[scenario]
+    of = SCENARIOS[scenario]
     simulated = simulate(of, trials=40, rates=(0.1, 0.3), seed=8)
     total = simulated.requests.sum()
     assert total / simulated.requests.size == pytest.approx(of.requests_per_day, rel=0.05)
@@ -179,40 +194,100 @@ def test_the_figure_of_the_docs_is_the_same_bytes_for_the_same_seed(tmp_path):
         assert script["main"](["--trials", "60", "--out", str(tmp_path / name)]) == 0
     drawn = (tmp_path / "one.svg").read_bytes()
     assert drawn == (tmp_path / "two.svg").read_bytes()
-    for label in (b"this verdict", b"plain threshold", b"30 %, sparse traffic", b"day of the trial"):
+    for label in (b"this verdict", b"plain threshold", b"30 %, real streams", b"day of the trial"):
         assert label in drawn
 
 
-def test_a_record_has_just_the_rates_it_was_asked_for():
+def test_a_stream_has_just_the_rates_it_was_asked_for():
     rng = np.random.default_rng(2)
-    day = np.sort(rng.integers(0, 15, 1000))
-    gap = rng.exponential(100, 1000)
-    record = Record.at_rates(gap, day, (0.2, 0.3))
-    assert record.requests.tolist() == np.bincount(day).tolist()
-    assert {rate: int(cold.sum()) for rate, cold in record.cold_hits.items()} == {0.2: 200, 0.3: 300}
-    assert record.cold_hits[0.2][4] == np.sum(gap[day == 4] > np.sort(gap)[799]), "the longest gaps are the cold ones"
-    of = calibrate_records([record], name="steady", trials=400)
+    day, idle_us = np.sort(rng.integers(0, 15, 1000)), rng.permutation(1000) * 10**6
+    idle_us[[3, 500]] = NEVER_US
+    stream = Stream.of_ages("steady", idle_us=idle_us, day=day, days=16)
+    assert stream.requests.tolist() == [*np.bincount(day).tolist(), 0], "a last day without a request is a day"
+    assert [int(stream.cold_hits(rate).sum()) for rate in (0, 0.2, 0.3, 1)] == [0, 200, 300, 1000]
+    assert set(stream.day[:2].tolist()) == set(day[[3, 500]].tolist()), "without an idle worker a request is cold at any time-out"
+    assert stream.cold_hits(0.2)[4] == np.sum(idle_us[day == 4] >= np.sort(idle_us)[800]), "the longest idle times are the cold ones"
+    of = calibrate_streams([stream], name="steady", trials=400, rates=(0.3,))
     assert (of.scenario, of.name, of.trials) == ("R", "steady", 400)
     assert of.false_alarm[-1] <= 0.05 + 0.02 and of.rates[0].rate == 0.3 and of.rates[0].correct[-1] > 0.9
 
 
+@given(st.integers(1, 36).flatmap(lambda days: st.tuples(st.just(days), st.lists(st.integers(0, days - 1), min_size=1))))
+def test_a_stream_reads_back_as_it_was_written(days_and_day):
+    days, day = days_and_day
+    stream = Stream(name="M1", days=days, day=np.array(day))
+    again = Stream.parse(stream.line())
+    assert (again.name, again.days, again.day.tolist()) == ("M1", days, day)
+
+
+@pytest.mark.parametrize("line", ["M1 14", "M1 x 00", "M1 14 0-1", "M1 14 0e", "M1 14 0 1"])
+def test_a_line_that_is_no_stream_is_refused(line):
+    with pytest.raises(ValueError):
+        Stream.parse(line)
+
+
+def test_the_recorded_streams_are_as_they_are_described():
+    streams = recorded()
+    assert FILE.parent == Path(calibration.__file__).parent, "data of the package, so that every installation has it"
+    assert len(streams) == len({s.name for s in streams}) == 10
+    for stream in streams:
+        assert 14 <= stream.days <= 22 and len(stream.day) >= 600
+        assert stream.requests.sum() == len(stream.day) and len(stream.requests) == stream.days
+        for rate in (0.05, 0.2, 0.3):
+            cold = stream.cold_hits(rate)
+            assert cold.sum() == round(rate * len(stream.day)) and (cold <= stream.requests).all()
+    assert sum(len(s.day) for s in streams) == 22876
+
+
+def write_trace(path: Path, rows: list[tuple[datetime, float, str]]) -> Path:
+    lines = [f"{at.isoformat(sep=' ', timespec='seconds')},{service},{model}" for at, service, model in rows]
+    path.write_text("\n".join(["gmt_create,exec_time_seconds,checkpoint_model_version_id", *lines, ""]), encoding="utf-8")
+    return path
+
+
 def test_the_benchmark_reads_a_trace(tmp_path, capsys):
     rng = np.random.default_rng(6)
-    at = np.sort(rng.uniform(0, 20 * 86400, 4000))
-    times = [(datetime(2024, 11, 15) + timedelta(seconds=float(s))).isoformat(sep=" ", timespec="seconds") for s in at]
-    trace = tmp_path / "trace.csv"
-    trace.write_text("gmt_create,checkpoint_model_version_id\n" + "\n".join(f"{t},M1" for t in times) + "\n", encoding="utf-8")
+    seconds = np.sort(rng.uniform(0, 20 * 86400, 4000))
+    start = datetime(2024, 11, 15)
+    rows = [(start + timedelta(seconds=float(s)), 0.0, "M1") for s in seconds]
+    # Too few requests, too few days, and requests of no model.
+    few = [(start + timedelta(hours=h), 1.0, "M2") for h in range(0, 20 * 24, 2)]
+    short = [(start + timedelta(minutes=m), 1.0, "M3") for m in range(0, 10 * 1440, 10)]
+    nameless = [(start + timedelta(minutes=m), 1.0, "") for m in range(0, 20 * 1440, 10)]
+    trace = write_trace(tmp_path / "trace.csv", [*nameless, *short, *few, *rows])
     script = runpy.run_path(str(ROOT / "benchmarks" / "calibration.py"))
-    assert script["main"](["--trace", str(trace), "--trials", "50", "--json"]) == 0
-    results = json.loads(capsys.readouterr().out)["results"]
-    # 200 Poisson requests a day: exp(-lambda T) of them are cold at each time-out.
-    of_m1 = {r["name"].split(":")[0]: r["threshold"] for r in results if r["name"].startswith("M1")}
-    assert of_m1.keys() == {"M1 300 s", "M1 600 s"}
+    written = [tmp_path / "one.txt", tmp_path / "two.txt"]
+    for path in written:
+        assert script["main"](["--trace", str(trace), "--trials", "50", "--json", "--write", str(path)]) == 0
+        out = capsys.readouterr().out
+    assert written[0].read_bytes() == written[1].read_bytes()
+    (line,) = [line for line in written[0].read_text(encoding="ascii").splitlines() if not line.startswith("#")]
+    stream = Stream.parse(line)
+    in_whole_days = (seconds >= 86400) & (seconds < 19 * 86400)
+    assert (stream.name, stream.days) == ("M1", 18)
+    assert stream.requests.tolist() == np.bincount(seconds[in_whole_days].astype(int) // 86400 - 1).tolist()
+    results = json.loads(out)["results"]
     pooled, alone = results[:2]
     assert (pooled["name"], alone["name"]) == ("real: 1 streams", "real: M1")
     assert pooled["threshold"] == 0.2 and [p["rate"] for p in pooled["rates"]] == [0.12, 0.18, 0.22, 0.3]
+    # 200 Poisson requests a day that take no time: exp(-lambda T) of them are cold at each time-out.
+    of_m1 = {r["name"].split(":")[0]: r["threshold"] for r in results if r["name"].startswith("M1")}
+    assert of_m1.keys() == {"M1 300 s", "M1 600 s"}
     for name, timeout in (("M1 300 s", 300), ("M1 600 s", 600)):
         assert of_m1[name] == pytest.approx(np.exp(-timeout * 200 / 86400), abs=0.03)
+
+
+def test_requests_of_a_trace_that_overlap_need_workers_of_their_own(tmp_path):
+    # Every hour two requests, ten seconds apart. Of a minute each they overlap on two workers: the first takes the one that the hour before
+    # left last, at 70 s, the second the one left at 60 s. Of a second each they share one worker, idle for nine seconds between them.
+    start = datetime(2024, 11, 15)
+    read = runpy.run_path(str(ROOT / "benchmarks" / "calibration.py"))["read"]
+    for service, idle in ((60.0, (3600 - 70, 3610 - 60)), (1.0, (3600 - 11, 9))):
+        rows = [(start + timedelta(hours=h, seconds=s), service, "M1") for h in range(20 * 24) for s in (0, 10)]
+        (served,) = read(write_trace(tmp_path / "trace.csv", rows))
+        assert len(served.idle_us) == 2 * 18 * 24
+        # Arrivals are spread over their second.
+        assert np.abs(served.idle_us / 1e6 - np.tile(idle, 18 * 24)).max() < 1
 
 
 @pytest.mark.parametrize("per_day", [1, 2, 3, 5, 10])
