@@ -37,11 +37,13 @@ class ServingLine:
     Args:
         kind: "request", or "worker_start" where it tells how long a worker took to load its model.
         fields: names and types of trial.handler_line.FIELDS; a request's lines may each hold a part of them.
+        foreign_id: the request_id is the framework's own, which no platform knows.
     """
 
     kind: Literal["request", "worker_start"]
     fields: dict[str, Any] = field(default_factory=dict)
     status: Status = "ok"
+    foreign_id: bool = True
 
 
 def read_serving_line(text: str) -> ServingLine | Ignored | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from collectors.runpod.cold import ColdRule
@@ -22,7 +23,9 @@ CLOSED_MAX = 50_000
 
 def assemble(facts: Iterable[RunpodFact], endpoint: Any, calendar: Calendar) -> Iterator[Invocation | Incomplete | Instance]:
     """
-    Invocations from handler lines; from job objects, or the SDK's Started and Finished, where there is no line.
+    Invocations from handler lines; from job objects, or the SDK's Started and Finished, where there is no line. A serving
+    framework's line, whose id RunPod does not know, belongs to the job without a line in whose time it was printed, and to the
+    one that ended nearest to it where there are several; where there is none, it is a request.
 
     started_at is when the job was queued where a job object tells (end - delayTime - executionTime), else when the handler
     began. A job that was tried again keeps its id and appears once per attempt. Finished requests are held for HOLD, so
@@ -45,19 +48,19 @@ class _Joiner:
         self.workers = Workers(endpoint)
         self._running: dict[str, Request] = {}
         self._held: dict[str, Request] = {}  # in order of their last news: the first is the next due
+        self._foreign: dict[object, Request] = {}  # of serving frameworks, until the job they belong to is found; in the same order
         self._closed: dict[str, None] = {}
         self._untimed = False
 
     def take(self, fact: RunpodFact) -> Iterator[Request]:
         """Adds one fact; gives the requests that are complete now."""
         self.workers.watch(fact.at)
-        while self._held and fact.at - (first := next(iter(self._held.values()))).last_at > HOLD:
-            yield self._close(self._held.pop(first.id or ""))
+        yield from self._due(fact.at)
         if isinstance(fact, SdkLine) and fact.event == "worker_start":
             self.workers.banner(fact)
             return
         request_id = _id_of(fact)
-        request = self._running.pop(request_id, None) or self._held.pop(request_id, None) if request_id else None
+        request = self._find(request_id) if request_id else None
         if isinstance(fact, SdkLine) and not fact.timed:
             self._untimed = True
             if request is None and request_id in self._closed:
@@ -68,14 +71,46 @@ class _Joiner:
         if request is None:
             request = Request(id=request_id, last_at=fact.at)
         request.add(fact, self.workers)
-        if request_id is None:
+        if request.foreign:
+            self._foreign[request_id or object()] = request
+        elif request_id is None:
             yield request
         elif request.over:
             self._held[request_id] = request
         else:
             self._running[request_id] = request
 
+    def _due(self, now: datetime) -> Iterator[Request]:
+        while self._foreign and now - (first := next(iter(self._foreign.values()))).last_at > HOLD:
+            del self._foreign[next(iter(self._foreign))]
+            if not self._adopted(first):
+                yield first
+        while self._held and now - (first := next(iter(self._held.values()))).last_at > HOLD:
+            yield self._close(self._held.pop(first.id or ""))
+
+    def _find(self, request_id: str) -> Request | None:
+        return next((found for waiting in (self._running, self._held, self._foreign) if (found := waiting.pop(request_id, None))), None)
+
+    def _adopted(self, foreign: Request) -> bool:
+        """Whether a held job, the one whose end is nearest, takes what a framework said."""
+        assert foreign.line is not None
+        at = foreign.line.done_at
+        best: tuple[timedelta, Request] | None = None
+        for job in self._held.values():
+            distance = job.spans(at)
+            if distance is not None and (best is None or distance < best[0]):
+                best = distance, job
+            elif job.last_at - at > HOLD or (best is not None and job.last_at > at):
+                break  # they stand in order of their last news: the others are further away
+        if best is not None:
+            best[1].adopt(foreign)
+        return best is not None
+
     def _close(self, request: Request) -> Request:
+        if request.line is None and self._foreign:
+            near = [(d, key) for key, f in self._foreign.items() if f.line and (d := request.spans(f.line.done_at)) is not None]
+            if near:
+                request.adopt(self._foreign.pop(min(near, key=itemgetter(0))[1]))
         if self._untimed and request.id is not None and request.line is not None:
             self._closed[request.id] = None
             if len(self._closed) > CLOSED_MAX:
@@ -83,7 +118,8 @@ class _Joiner:
         return request
 
     def rest(self) -> list[Request]:
-        return [*self._held.values(), *self._running.values()]
+        alone = [request for request in self._foreign.values() if not self._adopted(request)]
+        return [*self._held.values(), *self._running.values(), *alone]
 
 
 def _id_of(fact: RunpodFact) -> str | None:

@@ -13,12 +13,18 @@ WORKER_STREAM = "worker/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandlerLine:
-    """The handler's own account of one request, printed when it was done."""
+    """
+    The handler's own account of one request, printed when it was done.
+
+    Args:
+        foreign_id: a serving framework printed it, which knows nothing of RunPod's ids.
+    """
 
     at: datetime
     fields: dict[str, Any] = field(default_factory=dict)
     stream: str = ""
     status: Status = "ok"
+    foreign_id: bool = False
     kind: str = "handler_line"
 
     @property

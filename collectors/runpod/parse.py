@@ -48,7 +48,7 @@ def parse(event: RawEvent, endpoint: Any) -> RunpodFact | Ignored | Rejected:
             return Rejected(reason="impossible_value", detail=flaw)
         if found.kind == "worker_start":
             return SdkLine(at=event.at, event="worker_start", stream=event.stream, timed=line.at is not None)
-        return HandlerLine(at=event.at, fields=found.fields, stream=event.stream, status=found.status)
+        return HandlerLine(at=event.at, fields=found.fields, stream=event.stream, status=found.status, foreign_id=found.foreign_id)
     if isinstance(line.body, dict):
         return _from_object(line, line.body, event)
     return _from_text(line, event)
@@ -69,7 +69,7 @@ def told(line: Envelope, endpoint: Any) -> ServingLine | Ignored | None:
         return served
     if "request_id" not in found and line.request_id:
         found["request_id"] = line.request_id
-    return ServingLine(kind="request", fields=found)
+    return ServingLine(kind="request", fields=found, foreign_id=False)
 
 
 def _impossible(found: dict[str, Any]) -> str | None:

@@ -15,6 +15,8 @@ from trial.records import GpuMsSource, Incomplete, Invocation, Status
 
 _MEASURES = frozenset(("gpu_ms", "handler_ms", "cold_start"))
 _ONE_REQUEST = timedelta(seconds=2)
+# Frameworks and the console tell whole seconds, and a job object is as late as the network.
+_APART = timedelta(seconds=2)
 
 
 @dataclass(slots=True)
@@ -42,7 +44,9 @@ class Request:
                 return False
             # TorchServe tells a request's measures on lines of their own, which may fall into two seconds.
             return not mine.keys().isdisjoint(other.keys() & _MEASURES) or abs(mine["ts"] - other["ts"]) > _ONE_REQUEST
-        return isinstance(fact, SdkLine) and fact.event == "started" and ("finished" in self.sdk or "failed" in self.sdk)
+        ended = self.sdk.get("finished") or self.sdk.get("failed")
+        # A worker's log has whole seconds, in which a start may stand behind its own end.
+        return isinstance(fact, SdkLine) and fact.event == "started" and ended is not None and ("started" in self.sdk or fact.at > ended.at)
 
     def add(self, fact: RunpodFact, workers: Workers) -> None:
         self.last_at = fact.at
@@ -50,7 +54,9 @@ class Request:
             self._add_line(fact, workers)
         elif isinstance(fact, Job):
             first_news = self.job is None and self.line is None
-            self.job = fact
+            again = self.job is not None and (self.job.status, self.job.execution_ms) == (fact.status, fact.execution_ms)
+            if self.job is None or not (again and self.job.timed):
+                self.job = fact  # one that was posted again tells nothing new, and stands further from the job's end
             if first_news and fact.timed and fact.worker:
                 self.idle_s = workers.served(fact.worker, fact.at - _ms(fact.execution_ms), fact.at)
         else:
@@ -72,6 +78,24 @@ class Request:
         fields = fact.fields
         idle_s = workers.served(fields.get("instance"), end - _ms(_wall_ms(fields)), end, process=fields.get("process_start"))
         self.idle_s = idle_s if self.job is None or self.idle_s is None else self.idle_s
+
+    @property
+    def foreign(self) -> bool:
+        """Whether a serving framework alone has spoken of it."""
+        return self.line is not None and self.line.foreign_id and self.job is None and not self.sdk
+
+    def spans(self, at: datetime) -> timedelta | None:
+        """How far `at` is from the end of this job, of which no line has told; None where it lies outside its time."""
+        end = self.job.at if self.job and self.job.timed else _at(self.sdk.get("finished") or self.sdk.get("failed"))
+        begin = end - _ms(self.job.execution_ms) if end and self.job and self.job.timed else _at(self.sdk.get("started"))
+        if self.line is not None or begin is None or end is None or not begin - _APART <= at <= end + _APART:
+            return None
+        return abs(end - at)
+
+    def adopt(self, other: Request) -> None:
+        """Takes a framework's line, whose id is none of RunPod's."""
+        if other.line is not None:
+            self.line = replace(other.line, fields={name: value for name, value in other.line.fields.items() if name != "request_id"})
 
     def close(self, endpoint: Any, calendar: Calendar, rule: ColdRule) -> Iterator[Invocation | Incomplete]:
         """The one record this attempt comes to."""
@@ -203,6 +227,10 @@ class Request:
             started_at=first,
             reason=reason,
         )
+
+
+def _at(line: SdkLine | None) -> datetime | None:
+    return line.at if line is not None and line.timed else None
 
 
 def _wall_ms(fields: dict[str, Any]) -> float:
