@@ -108,9 +108,28 @@ _ON_REQUEST = (
         "an INIT over 10 s that, begun again inside the invocation, takes all of its time: INIT_REPORT twice",
     ),
     ("aws-lambda", "init-across-midnight", "a caller who waits for an INIT over midnight: a request of the day on which it began"),
+    ("aws-lambda", "yesterdays-stream", "an environment that serves on after midnight: its stream bears yesterday's date"),
+    *(
+        (platform, "at-midnight", "a request at the very instant of midnight, which two days' readings may both return")
+        for platform in ("aws-lambda", "cloud-run", "runpod", "replicate")
+    ),
+    ("aws-lambda", "json-snapstart", "the version that restores snapshots has JSON system logs; with `snapstart`"),
+    ("cloud-run", "waiting-together", "four requests that wait for one instance"),
+    ("cloud-run", "probe-lags", "a request that is over before the probe's line of its instance is written"),
+    ("runpod", "truncated-line", "a handler line that went through the SDK's logger and was cut in the middle"),
+    ("runpod", "webhook-again", "a job object that RunPod posts again ten seconds later; with `job-objects`"),
+    ("runpod", "webhook-only", "a handler that prints nothing: job objects alone, and a cold start is inferred from the wait"),
+    ("runpod", "harvest-only", "nothing is shipped: a harvest every ten minutes, and workers that end before it"),
     ("aws-lambda", "own-json", "a handler with a JSON format of its own, mapped by `fields`"),
-    ("aws-lambda", "torchserve-line", "TorchServe's metrics in place of a handler line: two measurements and an echo"),
-    ("aws-lambda", "bentoml-line", "BentoML's access line in place of a handler line"),
+    ("cloud-run", "own-json", "the same"),
+    *(
+        (platform, name, what)
+        for platform in ("aws-lambda", "cloud-run", "runpod")
+        for name, what in (
+            ("torchserve-line", "TorchServe's metrics in place of a handler line: two measurements and an echo"),
+            ("bentoml-line", "BentoML's access line in place of a handler line"),
+        )
+    ),
     ("runpod", "job-objects", "what the webhook was sent is shipped too: a resumed worker shows by its wait"),
     ("runpod", "failed-sdk-lines", "a job that raises, with the SDK's lines: the exception over several lines, and Finished."),
     ("runpod", "failed-plain-lines", "the same in the SDK's plain mode"),

@@ -52,6 +52,8 @@ def build(plan: Plan, *, seed: int, calendar: Calendar, cases: frozenset[str], s
 
     if "managed-instances" in cases:
         plan = replace(plan, concurrency=10, max_life_s=1e9)
+    if "harvest-only" in cases:
+        plan = replace(plan, idle_timeout_s=60)  # of workers that are kept for five seconds a harvest sees next to none
     times = arrivals(plan, calendar=calendar, rng=rng("traffic"), scale=scale)
     planted = plant(plan, times, calendar=calendar, cases=cases, rng=rng("planting"))
     history = Pool(plan, rng=rng("pool"), cases=cases).serve(planted.arrivals, planted.prestarts)
@@ -108,10 +110,13 @@ def _replicate(plan, history, calendar, cases, rates, rng) -> Endpoint:
 def _runpod(plan, history, calendar, cases, rates, rng) -> Endpoint:
     written = logs_runpod.write(plan, history, calendar=calendar, cases=cases, rng=rng("logs"))
     events = deliver(written.events, calendar=calendar, cases=cases, rng=rng("delivery"))
+    seen = None
+    if "harvest-only" in cases:
+        events, seen = logs_runpod.harvested(history, written, calendar=calendar)
     hours = bills.billed_seconds(history.workers)
     bill = bills.seconds_bill(hours, calendar=calendar, rate=rates.runpod_second)
     counted = statistics(plan, history) if "triton-statistics" in cases else Statistics()
-    truth = day_truths(plan, history, events, calendar=calendar, bill=bill, triton=counted.hours)
+    truth = day_truths(plan, history, events, calendar=calendar, bill=bill, seen=seen, triton=counted.hours, cases=cases)
     return Endpoint(
         plan=plan,
         cases=cases,

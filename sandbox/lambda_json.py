@@ -37,6 +37,14 @@ def init_report(at_us: int, duration_us: int, kind: str, phase: str, status: str
     return _platform(at_us, "initReport", {**record, "metrics": {"durationMs": duration_us / MS}})
 
 
+def restore_start(at_us: int) -> str:
+    return _platform(at_us, "restoreStart", {})
+
+
+def restore_report(at_us: int, duration_us: int) -> str:
+    return _platform(at_us, "restoreReport", {"status": "success", "metrics": {"durationMs": duration_us / MS}})
+
+
 def start(at_us: int, request_id: str, version: str) -> str:
     return _platform(at_us, "start", {"requestId": request_id, "version": version})
 
@@ -72,6 +80,8 @@ def report(at_us: int, request: Served, figures: Report, *, xray: bool, rng: np.
     }
     if figures.init_us is not None:
         metrics["initDurationMs"] = figures.init_us / MS
+    if figures.restore_us is not None:
+        metrics |= {"restoreDurationMs": figures.restore_us / MS, "billedRestoreDurationMs": figures.billed_restore_ms}
     record: dict[str, Any] = {"requestId": request.request_id, "metrics": metrics}
     if xray:
         root = f"Root=1-{at_us // 1_000_000:08x}-{rng.bytes(12).hex()};Parent={rng.bytes(8).hex()};Sampled=1"

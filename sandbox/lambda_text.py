@@ -25,11 +25,11 @@ def init_report(_at_us: int, duration_us: int, _kind: str, phase: str, status: s
     return f"INIT_REPORT Init Duration: {duration_us / MS:.2f} ms{end}{error}\n"
 
 
-def restore_start() -> str:
+def restore_start(_at_us: int) -> str:
     return f"RESTORE_START Runtime Version: python:3.12.v38\tRuntime Version ARN: {_ARN}\n"
 
 
-def restore_report(duration_us: int) -> str:
+def restore_report(_at_us: int, duration_us: int) -> str:
     return f"RESTORE_REPORT Restore Duration: {duration_us / MS:.2f} ms\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sandbox.emitted import Event
+from sandbox.foreign_lines import foreign_lines
 from sandbox.happened import History, Served, Worker
 from sandbox.instants import MS, SECOND, iso_us, to_us
 from sandbox.lines import handler_object, has_line, text
@@ -104,7 +106,11 @@ class _Writer:
         at = request.ended_us + int(self.rng.uniform(1, 5) * MS)
         for extra, broken in self._own_lines(request):
             self._entry("stdout", at - 2 * MS, worker, {"textPayload": extra}, broken=broken)
-        if has_line(request, worker):
+        foreign = foreign_lines(self.plan, request, instance=worker.id)
+        for printed in foreign:
+            # What is a JSON object arrives as one.
+            self._entry("stdout", at, worker, {"jsonPayload": json.loads(printed)} if printed[0] == "{" else {"textPayload": printed})
+        if has_line(request, worker) and not foreign:
             line = handler_object(self.plan, request, worker, instance=worker.id, silent_pings="silent-pings" in self.cases)
             self._entry("stdout", at, worker, {"jsonPayload": line})
         if "stderr" in request.arrival.cases:
@@ -123,14 +129,17 @@ class _Writer:
             yield "\x07\ufffd" + "".join(chr(int(c)) for c in self.rng.integers(0x80, 0x2FF, 20)), False
 
     def _aborted(self, request: Served) -> None:
-        status = 500 if request.number % 4 == 0 else 429
+        status = (500, 429, 503, 429)[request.number % 4]
+        http = _http("POST", "/summarise", status, 0, _AGENT, rng=self.rng)
+        if request.number % 3 == 0:
+            del http["latency"]
         fields: dict[str, Any] = {
-            "httpRequest": _http("POST", "/summarise", status, 0, _AGENT, rng=self.rng),
+            "httpRequest": http,
             "textPayload": "The request was aborted because there was no available instance.",
             "trace": f"projects/{PROJECT}/traces/{request.request_id}",
             "spanId": self.rng.bytes(8).hex(),
         }
-        self._entry("requests", request.arrival.at_us, None, fields, severity="ERROR" if status == 500 else "WARNING")
+        self._entry("requests", request.arrival.at_us, None, fields, severity="ERROR" if status >= 500 else "WARNING")
 
     def health_checks(self, calendar: Calendar) -> Iterator[int]:
         """Three a day, on an instance that is up; they keep nothing warm, as they come right beside a real request."""

@@ -68,7 +68,7 @@ class _Stream:
         self.plan, self.worker, self.version, self.style, self.cases, self.rng = plan, worker, version, style, cases, rng
         shared = "summariser" if "shared-group" in cases else ""
         self.name = f"{to_datetime(worker.started_us):%Y/%m/%d}/{shared}[{version}]{worker.id}"
-        self.say = _STYLES[style]
+        self.say = lambda_json if style == "snapstart" and "json-snapstart" in cases else _STYLES[style]
         self.events: list[Event] = []
         self._last_us = 0
 
@@ -88,8 +88,8 @@ class _Stream:
             return
         kind = {"provisioned": "provisioned-concurrency", "managed": "lambda-managed-instances"}.get(worker.reason, "on-demand")
         if self.style == "snapstart":
-            self._put(worker.started_us, lambda_text.restore_start())
-            self._put(worker.ready_us - 5 * MS, lambda_text.restore_report(worker.start_up_us - 8 * MS))
+            self._put(worker.started_us, say.restore_start(worker.started_us))
+            self._put(worker.ready_us - 5 * MS, say.restore_report(worker.ready_us - 5 * MS, worker.start_up_us - 8 * MS))
             return
         self._put(worker.started_us, say.init_start(worker.started_us, kind, self.version))
         if "extension-line" in self.cases and worker.number % 4 == 0:

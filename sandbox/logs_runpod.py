@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from sandbox.emitted import Event
+from sandbox.foreign_lines import foreign_lines
 from sandbox.happened import History, Served, Worker
-from sandbox.instants import MS, SECOND, iso_ms, iso_s, to_datetime
+from sandbox.instants import MINUTE, MS, SECOND, iso_ms, iso_s, to_datetime, to_us
 from sandbox.lines import handler_object, text
 from sandbox.plans import Plan
 from trial.calendar import Calendar
 
-_SDK_LINES = frozenset(("sdk-lines", "plain-sdk-lines", "failed-sdk-lines", "failed-plain-lines"))
+_SDK_LINES = frozenset(("sdk-lines", "plain-sdk-lines", "failed-sdk-lines", "failed-plain-lines", "truncated-line"))
+HARVEST_EVERY = 10 * MINUTE
 ENDPOINT_ID = "4m7x2k9q"
 
 
@@ -58,9 +62,10 @@ def write(plan: Plan, history: History, *, calendar: Calendar, cases: frozenset[
             continue
         worker = workers[request.worker]
         printed = text(handler_object(plan, request, worker, instance=worker.id, silent_pings="silent-pings" in cases))
-        events += _shipped(request, printed, worker, calendar, rng)
-        if "job-objects" in cases:
-            events.append(_job_object(request, worker, calendar))
+        if "webhook-only" not in cases:
+            events += _shipped(plan, request, printed, worker, calendar, rng)
+        if {"job-objects", "webhook-only"} & cases:
+            events += _job_objects(request, worker, calendar)
         console[worker.id] += _sdk_lines(request, printed, worker)
         jobs[request.request_id] = Job(
             id=request.request_id,
@@ -74,7 +79,7 @@ def write(plan: Plan, history: History, *, calendar: Calendar, cases: frozenset[
     return RunpodLogs(events=tuple(events), console=ordered, jobs=jobs)
 
 
-def _shipped(request: Served, printed: str, worker: Worker, calendar: Calendar, rng: np.random.Generator) -> list[Event]:
+def _shipped(plan: Plan, request: Served, printed: str, worker: Worker, calendar: Calendar, rng: np.random.Generator) -> list[Event]:
     """
     The handler line, and what else the shipper sends with it.
 
@@ -86,8 +91,15 @@ def _shipped(request: Served, printed: str, worker: Worker, calendar: Calendar, 
     lines: list[tuple[int, str, bool]] = []
     if "half-json" in cases:
         lines.append((at, printed[: len(printed) // 2], True))
+    foreign = foreign_lines(plan, request, instance=worker.id)
     for printed_us, line in _sdk_lines(request, printed, worker) if _SDK_LINES & cases else [(at, printed)]:
-        if line == printed:
+        if line == printed and foreign:
+            lines += [(at, f"{iso_ms(at)} {said}", False) for said in foreign]
+        elif line == printed and "truncated-line" in cases:
+            # It went through the SDK's logger, which keeps the two ends of what is too long.
+            cut = f"{line[:120]}\n...TRUNCATED 1711 CHARACTERS...\n{line[-40:]}"
+            lines.append((at, f"{iso_ms(at)} {_sdk(request.request_id, cut)}", True))
+        elif line == printed:
             lines.append((at, line, False))
         else:
             second = printed_us // SECOND * SECOND
@@ -113,9 +125,13 @@ def _shipped(request: Served, printed: str, worker: Worker, calendar: Calendar, 
     ]
 
 
-def _job_object(request: Served, worker: Worker, calendar: Calendar) -> Event:
-    """What RunPod posts to the webhook, with the receiver's time."""
-    at = (request.ended_us + 30 * MS) // MS * MS
+def _job_objects(request: Served, worker: Worker, calendar: Calendar) -> Iterator[Event]:
+    """What RunPod posts to the webhook, with the receiver's time; again where it was given no answer."""
+    for number, after in enumerate((30 * MS, 10 * SECOND) if "webhook-again" in request.arrival.cases else (30 * MS,)):
+        yield _job_object(request, worker, calendar, at=(request.ended_us + after) // MS * MS, order=request.number * 64 + 62 + number)
+
+
+def _job_object(request: Served, worker: Worker, calendar: Calendar, *, at: int, order: int) -> Event:
     job = {
         "id": request.request_id,
         "status": "FAILED" if request.fate == "error" else "COMPLETED",
@@ -125,7 +141,39 @@ def _job_object(request: Served, worker: Worker, calendar: Calendar) -> Event:
         "received_at": iso_ms(at),
     }
     stream = f"{calendar.day_of(to_datetime(at)).isoformat()}.jsonl"
-    return Event(stream=stream, at_us=at, readable_us=at, order=request.number * 64 + 63, payload=json.dumps(job), single=True)
+    return Event(stream=stream, at_us=at, readable_us=at, order=order, payload=json.dumps(job), single=True)
+
+
+def harvested(history: History, logs: RunpodLogs, *, calendar: Calendar) -> tuple[tuple[Event, ...], dict[int, str]]:
+    """
+    What a harvest every HARVEST_EVERY brings from the workers' own logs: a worker that ends takes with it what it printed since.
+
+    Returns:
+        the lines; and of each request that shows in them, whether "whole" or only "begun".
+    """
+    looks = range(to_us(calendar.window(calendar.start).start), to_us(calendar.window(calendar.all_days()[-1]).end) + 1, HARVEST_EVERY)
+    last_look: dict[str, int] = {}
+    for worker in history.workers:
+        first = bisect_left(looks, worker.started_us)
+        after = bisect_left(looks, worker.stopped_us)
+        if first < after:
+            last_look[worker.id] = max(looks[after - 1], last_look.get(worker.id, 0))
+    lines: dict[tuple[str, int, str], Event] = {}
+    for name, look in last_look.items():
+        for order, (at, line) in enumerate(logs.console[name]):
+            # A handler line has its own time, any other the console's whole seconds, in which two like lines are one line twice.
+            at_us = at // MS * MS if line.startswith('{"fortnight"') else at // SECOND * SECOND
+            if at <= look:
+                before = lines.get((name, at_us, line))
+                event = Event(stream=name, at_us=at_us, readable_us=look, order=order, payload=line)
+                lines[name, at_us, line] = replace(before, copies=before.copies + 1) if before else event
+    seen: dict[int, str] = {}
+    names = {worker.number: worker.id for worker in history.workers}
+    for request in history.requests:
+        look = last_look.get(names[request.worker], 0) if request.worker is not None else 0
+        if request.taken_us <= look:
+            seen[request.number] = "whole" if request.ended_us <= look else "begun"
+    return tuple(lines.values()), seen
 
 
 def _start_up(worker: Worker) -> list[tuple[int, str]]:

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from sandbox.happened import Arrival, Prestart
-from sandbox.instants import HOUR, MINUTE, SECOND, to_us
+from sandbox.instants import HOUR, MINUTE, MS, SECOND, to_us
 from sandbox.plans import Plan
 from sandbox.traffic import burst_start
 from trial.calendar import Calendar
@@ -62,10 +62,14 @@ _PER_DAY: dict[str, dict[str, tuple[float, str]]] = {
         "labels-missing": (0.5, "first"),
         "short-reason": (1.0, "first"),
         "probe-failed": (0.5, "first"),
+        "probe-lags": (1.0, "first"),
         "exit": (0.5, "apart"),
         "stderr": (5.0, "any"),
         "half-json": (1.0, "any"),
         "garbage": (1.0, "any"),
+        "own-json": (5.0, "any"),
+        "torchserve-line": (5.0, "apart"),
+        "bentoml-line": (5.0, "apart"),
     },
     "runpod": {
         "lazy-load": (4.0, "alone"),
@@ -77,6 +81,10 @@ _PER_DAY: dict[str, dict[str, tuple[float, str]]] = {
         "garbage": (1.0, "any"),
         "failed-sdk-lines": (2.0, "any"),
         "failed-plain-lines": (2.0, "any"),
+        "truncated-line": (2.0, "any"),
+        "torchserve-line": (3.0, "any"),
+        "bentoml-line": (3.0, "any"),
+        "webhook-again": (3.0, "any"),
     },
 }
 _PER_DAY["replicate"] = {
@@ -124,6 +132,15 @@ def plant(plan: Plan, times: Sequence[int], *, calendar: Calendar, cases: frozen
                 arrivals.append(Arrival(at_us=midnight - 2 * SECOND, cases=frozenset(("init-across-midnight",))))
     if "across-midnight" in cases:
         arrivals.extend(_across_midnight(plan, calendar))
+    if "waiting-together" in cases:
+        spots = _spots(plan, times, "first", calendar)
+        for at in [times[i] for i in spots[:: max(1, len(spots) // calendar.days)]]:
+            arrivals += [Arrival(at_us=at + wait * MS, cases=frozenset(("waiting-together",))) for wait in (300, 2_000, 5_000)]
+    if "at-midnight" in cases:
+        arrivals.extend(_at_midnight(plan, calendar))
+    if "yesterdays-stream" in cases:
+        for midnight in (_midnight(calendar, day) for day in calendar.all_days()[1:]):
+            arrivals += [Arrival(at_us=midnight - 100 * SECOND), Arrival(at_us=midnight + MINUTE, cases=frozenset(("yesterdays-stream",)))]
     if {"keep-warm", "silent-pings"} & cases:
         arrivals.extend(Arrival(at_us=t, kind="ping") for t in _pings(plan, calendar))
     return Planted(arrivals=tuple(sorted(arrivals, key=lambda a: a.at_us)), prestarts=tuple(prestarts))
@@ -245,6 +262,20 @@ def _across_midnight(plan: Plan, calendar: Calendar) -> list[Arrival]:
             found.append(replace(spill, at_us=midnight - 100 * SECOND))
         else:
             found += [Arrival(at_us=midnight - 140 * SECOND, cases=frozenset(("across-midnight",))), spill]
+    return found
+
+
+def _at_midnight(plan: Plan, calendar: Calendar) -> list[Arrival]:
+    """Every third midnight: a request at the very instant, on an instance that is up: one day's end and the next one's beginning."""
+    found = []
+    for day in calendar.all_days()[:-1:3]:
+        midnight = _midnight(calendar, day + timedelta(days=1))
+        if plan.platform == "runpod":
+            found.append(Arrival(at_us=midnight - 30 * SECOND, until_us=midnight - 2 * SECOND))
+        elif plan.platform != "replicate":
+            # Two, as a request that goes on over midnight may take one.
+            found += [Arrival(at_us=midnight - 100 * SECOND)] * 2
+        found.append(Arrival(at_us=midnight, cases=frozenset(("at-midnight",))))
     return found
 
 

@@ -186,7 +186,8 @@ class Pool:
                     at + int(self._rng.uniform(35, 52) * MS) if plan.platform == "cloud-run" else at + int(self._rng.uniform(5, 30) * MS)
                 )
                 live = self._start(begin, reason="autoscaling", cases=item.cases & _ON_START)
-        taken = max(at, live.ready_us) + int(self._rng.uniform(1, 4) * MS)
+        picked_up = int(self._rng.uniform(1, 4) * MS)
+        taken = max(at, live.ready_us) + (0 if "at-midnight" in item.cases else picked_up)
         if live.ready_us > at:
             cold, waited, reason = True, True, _REASONS[plan.platform]
             if resumed:
@@ -221,6 +222,8 @@ class Pool:
             load = int(plan.load_ms * MS * self._rng.uniform(1.0, 1.3))
             if not cold or not waited:
                 cold, waited, reason = True, True, "lazy_load"
+        # A wait of over a second is too long for a worker that is up, where a job object tells of it.
+        visible = reason != "flashboot_resume" or (bool(_JOB_OBJECTS & self._cases) and (taken - item.at_us) // MS > 1000)
         live.fresh = False
         limit = int(plan.timeout_s * SECOND)
         for name in ("crash", "out-of-memory", "timeout", "killed", "error"):
@@ -231,9 +234,14 @@ class Pool:
             service, load = limit, 0
         elif fate in ("crash", "out-of-memory"):
             service = max(30 * MS, service // 3)
+        if "probe-lags" in item.cases:
+            service = 40 * MS
         if item.until_us:
             service = item.until_us - taken
         handler = service + load if fate == "timeout" else min(service + load, limit - SECOND)
+        if "at-midnight" in item.cases:
+            # Lines tell whole milliseconds: that it began at midnight is to follow from its end and this.
+            handler -= handler % MS
         share = 1.0 if plan.gpu_share is None else plan.gpu_share * float(self._rng.uniform(0.9, 1.05))
         taken += reinit
         end = taken + handler
@@ -258,8 +266,7 @@ class Pool:
             cold=cold,
             waited=waited,
             reason=reason,
-            # A wait of over a second is too long for a worker that is up, if the job object tells of it.
-            visible=reason != "flashboot_resume" or ("job-objects" in self._cases and (taken - item.at_us) // MS > 1000),
+            visible=visible,
             fate=fate,
             input_tokens=0 if ping else tokens[0],
             output_tokens=0 if ping else tokens[1],
@@ -300,6 +307,7 @@ class Pool:
 
 
 _FATES = {"async-retry": "crash", "init-timeout-twice": "timeout", "failed-sdk-lines": "error", "failed-plain-lines": "error"}
+_JOB_OBJECTS = frozenset(("job-objects", "webhook-only"))
 _ON_START = frozenset(
     ("init-timeout", "init-timeout-twice", "init-error", "snapstart", "lazy-load", "labels-missing", "short-reason", "probe-failed")
 )

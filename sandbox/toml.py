@@ -80,6 +80,8 @@ def _endpoint(endpoint: Endpoint, addresses: _Addresses, folder: Path) -> str:
     if "triton-statistics" in cases:
         stats = folder / "triton" / plan.name / "*.jsonl"
         common.append(f"triton = {{ stats = {_quoted(str(stats))}, model = {_quoted(plan.model)} }}")
+    if plan.platform == "runpod" and "harvest-only" not in cases:
+        common.append(f"handler_lines = {_quoted(str(folder / 'handler-lines' / plan.name / '*.jsonl'))}")
     own = {
         "aws-lambda": [
             f"function = {_quoted(FUNCTION)}",
@@ -98,7 +100,6 @@ def _endpoint(endpoint: Endpoint, addresses: _Addresses, folder: Path) -> str:
         "runpod": [
             f"endpoint_id = {_quoted(ENDPOINT_ID)}",
             'api_key_env = "RUNPOD_API_KEY"',
-            f"handler_lines = {_quoted(str(folder / 'handler-lines' / plan.name / '*.jsonl'))}",
             'price = "runpod-flex-4090"',
             'gpu = "NVIDIA GeForce RTX 4090"',
         ],

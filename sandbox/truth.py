@@ -11,7 +11,7 @@ from decimal import Decimal
 from sandbox.emitted import Event
 from sandbox.foreign_lines import WITHOUT_GPU_MS
 from sandbox.happened import History, Served, Worker
-from sandbox.instants import to_datetime
+from sandbox.instants import MS, SECOND, to_datetime
 from sandbox.lines import has_line
 from sandbox.logs_replicate import ODD_US
 from sandbox.plans import Plan
@@ -63,7 +63,9 @@ class DayTruth:
     billed_usd: Decimal = Decimal(0)
 
 
-_NO_GPU_MS = WITHOUT_GPU_MS | {"cut-line", "negative-time"}
+_NO_GPU_MS = WITHOUT_GPU_MS | {"cut-line", "truncated-line", "negative-time"}
+_NO_FLAG = frozenset(("truncated-line", "torchserve-line", "bentoml-line"))
+_UNKNOWN = frozenset(("mid_stream", "queue_or_start"))
 _COUNTS = tuple(f.name for f in fields(DayTruth) if f.type == "int")
 
 
@@ -98,16 +100,28 @@ def day_truths(
     bill: Mapping[date, Decimal],
     health: Iterable[int] = (),
     forbidden: Iterable[int] = (),
+    seen: Mapping[int, str] | None = None,
     triton: Mapping[int, tuple[int, int]] | None = None,
+    cases: frozenset[str] = frozenset(),
 ) -> dict[date, DayTruth]:
+    """
+    Args:
+        seen: by number of the request, "whole" or "begun", where only these were seen at all.
+        cases: the endpoint's.
+    """
     counts = {day: dict.fromkeys(_COUNTS, 0) for day in calendar.all_days()}
+    first_end_us = min((r.ended_us for r in history.requests if r.worker is not None), default=0)
     reasons: dict[date, Counter[str]] = {day: Counter() for day in counts}
     provider = dict.fromkeys(counts, 0)
     for request in history.requests:
         worker = history.workers[request.worker] if request.worker is not None else None
         day = day_of_request(plan, request, calendar, worker)
-        if day in counts:
-            _count_request(counts[day], reasons[day], request, printed=worker is not None and has_line(request, worker))
+        if seen is not None and seen.get(request.number) != "whole":
+            if day in counts:
+                counts[day]["incomplete"] += request.number in seen
+        elif day in counts:
+            gpu_us = _gpu_us(request, cases) if worker is not None and has_line(request, worker) else 0
+            _count_request(counts[day], reasons[day], request, gpu_us=gpu_us, reason=_reason(plan, request, cases, first_end_us))
         # Cloud Run counts a request when it ends, Lambda when it is taken.
         counted = calendar.day_of(to_datetime(request.ended_us if plan.platform == "cloud-run" else request.taken_us))
         if counted in provider:
@@ -146,7 +160,36 @@ def day_truths(
     }
 
 
-def _count_request(count: dict[str, int], reasons: Counter[str], request: Served, *, printed: bool) -> None:
+def _gpu_us(request: Served, cases: frozenset[str]) -> int:
+    """
+    GPU time as far as a source of the request tells it.
+
+    Args:
+        cases: the endpoint's.
+    """
+    own = request.arrival.cases
+    if "odd-times" in own:
+        return request.ended_us - request.arrival.at_us + ODD_US
+    if "webhook-only" in cases or ("truncated-line" in own and "job-objects" in cases):
+        # A job object's executionTime is all there is.
+        return request.handler_us // MS * MS
+    return 0 if _NO_GPU_MS & own else request.gpu_us
+
+
+def _reason(plan: Plan, request: Served, cases: frozenset[str], first_end_us: int) -> str | None:
+    """Why it is no warm one, as a reader can say: where RunPod's handler printed no cold flag, by a job object's wait or not at all."""
+    if plan.platform != "runpod" or ("webhook-only" not in cases and not _NO_FLAG & request.arrival.cases):
+        return request.reason if request.visible else None
+    if not {"webhook-only", "job-objects"} & cases:
+        return "mid_stream"
+    if not (request.waited and request.visible):
+        return None
+    # Until its idle time-out has gone by, nothing tells a new worker from one that was busy.
+    watched = request.taken_us - first_end_us >= plan.idle_timeout_s * SECOND
+    return "queue_delay" if watched else "queue_or_start"
+
+
+def _count_request(count: dict[str, int], reasons: Counter[str], request: Served, *, gpu_us: int, reason: str | None) -> None:
     if request.fate == "aborted":
         count["aborted"] += 1
         return
@@ -156,18 +199,15 @@ def _count_request(count: dict[str, int], reasons: Counter[str], request: Served
     if _is_incomplete(request):
         count["incomplete"] += 1
         return
-    gpu_us = request.gpu_us if printed and not (_NO_GPU_MS & cases) else 0
-    if "odd-times" in cases:
-        gpu_us = request.ended_us - request.arrival.at_us + ODD_US
     if request.arrival.kind == "ping":
         count["synthetic"] += 1
         count["synthetic_gpu_us"] += gpu_us
         return
     count["requests"] += 1
     count["gpu_us"] += gpu_us
-    if request.reason is not None and request.visible:
-        reasons[request.reason] += 1
-    if request.reason == "mid_stream":
+    if reason is not None:
+        reasons[reason] += 1
+    if reason in _UNKNOWN:
         count["unknown"] += 1
     elif request.cold and request.waited:
         count["cold_hits" if request.visible else "cold_hidden"] += 1

@@ -66,9 +66,7 @@ class World:
         focus.write(self.endpoints.values(), folder, calendar=self.calendar)
         with contextlib.ExitStack() as stack:
             addresses = stack.enter_context(serve(self.endpoints.values(), clock=self.clock, rates=self.rates, faults=faults))
-            shippers = [
-                Shipper(e.events, folder / "handler-lines" / name) for name, e in self.endpoints.items() if e.plan.platform == "runpod"
-            ]
+            shippers = [Shipper(e.events, folder / "handler-lines" / name) for name, e in self.endpoints.items() if _ships(e)]
             shippers += [Shipper(e.statistics, folder / "triton" / name) for name, e in self.endpoints.items() if e.statistics]
             for shipper in shippers:
                 self.shippers.append(shipper)
@@ -92,6 +90,10 @@ class World:
             "RUNPOD_API_KEY": API_KEY,
             "REPLICATE_API_TOKEN": API_TOKEN,
         }
+
+
+def _ships(endpoint: Endpoint) -> bool:
+    return endpoint.plan.platform == "runpod" and "harvest-only" not in endpoint.cases
 
 
 def build_world(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 
 import pytest
 
 from sandbox import cases
 from sandbox.endpoints import Endpoint
-from sandbox.instants import HOUR, to_datetime
+from sandbox.instants import HOUR, SECOND, to_datetime
 from sandbox.logs_runpod import Job
 from trial import config
 
@@ -146,7 +146,11 @@ EVIDENCE: dict[tuple[str, str], Callable[[Endpoint], int]] = {
     ("runpod", "across-midnight"): across_midnight,
 }
 # What the JSON format alone can show.
-TOGETHER = dict.fromkeys(("wrapped-line", "pretty-json", "logs-dropped"), ("json-format",))
+TOGETHER = {
+    **dict.fromkeys(("wrapped-line", "pretty-json", "logs-dropped"), ("json-format",)),
+    "json-snapstart": ("snapstart",),
+    "webhook-again": ("job-objects",),
+}
 EVIDENCE |= {
     ("aws-lambda", "wrapped-line"): lines_with('"message":"{\\"fortnight\\"'),
     ("aws-lambda", "pretty-json"): lines_with('{\n  "time"', '"platform.report"'),
@@ -217,14 +221,73 @@ def restarts_and_losses(endpoint: Endpoint) -> int:
     return sum(r.worker is not None for r in endpoint.history.requests) - told
 
 
+def of_yesterday(endpoint: Endpoint) -> int:
+    """Warm requests in streams of the day before."""
+    marked = [r for r in endpoint.history.requests if "yesterdays-stream" in r.arrival.cases]
+    streams = {ev.payload.split()[2]: ev.stream for ev in endpoint.events if str(ev.payload).startswith("START")}
+    return sum(not r.cold and not streams[r.request_id].startswith(f"{to_datetime(r.taken_us):%Y/%m/%d}") for r in marked)
+
+
+def at_midnight(endpoint: Endpoint) -> int:
+    marked = [r for r in endpoint.history.requests if "at-midnight" in r.arrival.cases]
+    assert all(r.arrival.at_us % (24 * HOUR) == 0 for r in marked)
+    assert endpoint.plan.platform == "replicate" or all(r.taken_us == r.arrival.at_us and not r.cold for r in marked)
+    return len(marked)
+
+
+def waiting_together(endpoint: Endpoint) -> int:
+    ready = {w.number: w.ready_us for w in endpoint.history.workers}
+    waited = Counter(r.worker for r in endpoint.history.requests if r.worker is not None and r.arrival.at_us < ready[r.worker])
+    return sum(n >= 4 for n in waited.values())
+
+
+def over_before_its_probe(endpoint: Endpoint) -> int:
+    ends, probes = defaultdict(list), {}
+    for event in endpoint.events:
+        worker = event.payload.get("labels", {}).get("instanceId")
+        if event.stream.endswith("requests"):
+            ends[worker].append(event.at_us + float(event.payload["httpRequest"]["latency"][:-1]) * SECOND)
+        elif "probe succeeded" in event.payload.get("textPayload", ""):
+            probes[worker] = event.at_us
+    return sum(min(ends[worker]) < at for worker, at in probes.items() if ends[worker])
+
+
+def job_objects(endpoint: Endpoint) -> Counter[str]:
+    return Counter(json.loads(text)["id"] for text in texts(endpoint) if '"delayTime"' in text)
+
+
+def harvested(endpoint: Endpoint) -> int:
+    """Some requests were seen, and of some nothing is left."""
+    days = endpoint.truth.values()
+    seen, begun = sum(day.requests for day in days), sum(day.incomplete for day in days)
+    assert seen
+    return len(endpoint.history.requests) - seen - begun
+
+
 ON_REQUEST: dict[tuple[str, str], Callable[[Endpoint], int]] = {
     ("aws-lambda", "spaced-report"): lines_with("REPORT RequestId", "    Duration: "),
     ("aws-lambda", "init-timeout-twice"): lines_with("INIT_REPORT Init Duration: 30000.00 ms", "Phase: invoke", "Status: timeout"),
     ("aws-lambda", "init-across-midnight"): over_midnight,
+    ("aws-lambda", "yesterdays-stream"): of_yesterday,
+    **{(platform, "at-midnight"): at_midnight for platform in ("aws-lambda", "cloud-run", "runpod", "replicate")},
+    ("aws-lambda", "json-snapstart"): lines_with('"type":"platform.restoreReport"'),
     ("aws-lambda", "own-json"): lines_with('"timings":{"gpu_s":'),
-    ("aws-lambda", "torchserve-line"): lines_with("MODEL_METRICS - HandlerTime.ms:"),
-    ("aws-lambda", "bentoml-line"): lines_with("[entry_service:summariser-q4:1]"),
-    ("runpod", "job-objects"): lambda e: reasons("flashboot_resume")(e) + lines_with('"delayTime"', '"received_at"')(e),
+    **{
+        (platform, name): evidence
+        for platform in ("aws-lambda", "cloud-run", "runpod")
+        for name, evidence in (
+            ("torchserve-line", lines_with("MODEL_METRICS - HandlerTime.ms:")),
+            ("bentoml-line", lines_with("[entry_service:summariser-")),
+        )
+    },
+    ("cloud-run", "own-json"): lines_with('"timings": {"gpu_s":'),
+    ("cloud-run", "waiting-together"): waiting_together,
+    ("cloud-run", "probe-lags"): over_before_its_probe,
+    ("runpod", "truncated-line"): lambda e: lines_with("...TRUNCATED ", "fortnight")(e) * broken(e),
+    ("runpod", "webhook-again"): lambda e: sum(n > 1 for n in job_objects(e).values()),
+    ("runpod", "webhook-only"): lambda e: len(job_objects(e)) * (sum(job_objects(e).values()) == len(e.events)),
+    ("runpod", "harvest-only"): harvested,
+    ("runpod", "job-objects"): lines_with('"delayTime"', '"received_at"'),
     ("runpod", "failed-sdk-lines"): lines_with("Captured Handler Exception"),
     ("runpod", "failed-plain-lines"): lines_with('    "error_message": "prompt too long"'),
     ("aws-lambda", "managed-instances"): managed,
@@ -259,7 +322,7 @@ def test_planted_alone(one_platform, platform, name):
 
 @pytest.mark.parametrize(("platform", "name"), sorted(ON_REQUEST))
 def test_on_request(one_platform, platform, name, tmp_path):
-    world = one_platform(platform, days=2, scale=0.5, cases=[name])
+    world = one_platform(platform, days=2, scale=0.5, cases=[name, *TOGETHER.get(name, ())])
     (endpoint,) = world.endpoints.values()
     assert ON_REQUEST[(platform, name)](endpoint) > 0
     with world.serve(tmp_path) as addresses:
