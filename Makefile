@@ -42,7 +42,7 @@ fuzz: setup  ## ten minutes of coverage-guided fuzzing over every parser
 	$(BIN)/python -m pip install --quiet atheris
 	$(BIN)/python -m fuzz
 
-faults: setup  ## every failure that can be injected here, and what survived it; under eight minutes
+faults: setup  ## every failure that can be injected here, and what survived it; about nine minutes
 	$(BIN)/python -m faults
 
 # In an environment of their own: what checks the dependencies is none of them.

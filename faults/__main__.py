@@ -1,7 +1,7 @@
 """
 Every fault in turn and the table of what survived: `make faults`, or `python -m faults [--quick] [--only NAME]`.
 
-Loopback only, less than eight minutes on two cores, seconds with --quick. Exit 1 where a fault was not survived.
+Loopback only, about nine minutes on two cores, seconds with --quick. Exit 1 where a fault was not survived.
 """
 
 from __future__ import annotations

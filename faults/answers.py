@@ -41,6 +41,17 @@ def down(*, calls: int) -> Bend:
     return Bend(http=http)
 
 
+def at_call(number: int, happens: Callable[[], None]) -> Bend:
+    """Every answer is as it should be; something happens elsewhere at that call."""
+
+    def http(call: int, _request: Request, answer: Callable[[], Response]) -> Response:
+        if call == number:
+            happens()
+        return answer()
+
+    return Bend(http=http)
+
+
 def slow(*, share: float, seconds: float, seed: int) -> Bend:
     """That share of answers comes later than the client waits."""
     rng = random.Random(seed)

@@ -25,8 +25,9 @@ def run(
             wiring.secret(key, endpoint=one.name)
     from flows.bars import bar
     from flows.daily import collect_missing
+    from flows.prefect_server import answering
 
-    with bar() as showing, progress.showing(showing):
+    with answering(), bar() as showing, progress.showing(showing):
         failures = collect_missing(str(path.resolve()), endpoint=endpoint, days=days, publish=publish)
     if as_json:
         from flows.commands import status

@@ -20,7 +20,10 @@ def run(path: Path) -> None:
     logging.getLogger("fortnight").info("serving the schedules of %s", trial.trial.name)
     from prefect import serve
 
-    serve(*deployments(path.resolve()), pause_on_shutdown=False)
+    from flows.prefect_server import answering
+
+    with answering():
+        serve(*deployments(path.resolve()), pause_on_shutdown=False)
 
 
 def deployments(path: Path) -> list:
