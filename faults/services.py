@@ -98,7 +98,7 @@ def _healthy(api: str) -> bool:
 
 
 def _flow(made: Ground, toml: Path, *, publish: bool = False, **environment: str) -> dict:
-    """collect_missing in a process of its own; what it failed at, and its last line where it crashed."""
+    """collect_missing in a process of its own; what it failed at, and its error where it crashed."""
     program = (
         "import json, sys\nfrom datetime import datetime\nfrom flows import quiet\nquiet.settle()\n"
         "from flows.daily import collect_missing\nfrom flows.prefect_server import answering\n"
@@ -117,7 +117,9 @@ def _flow(made: Ground, toml: Path, *, publish: bool = False, **environment: str
             check=False,
         )
     if done.returncode:
-        return {"failures": [], "crash": (done.stderr.strip().splitlines() or ["no word"])[-1]}
+        said = done.stderr.strip().splitlines() or ["no word"]
+        # Prefect's own threads may have the last word.
+        return {"failures": [], "crash": next((line for line in said if line.startswith("trial.errors.")), said[-1])}
     return {"failures": json.loads(done.stdout.strip().splitlines()[-1]), "crash": None}
 
 
