@@ -10,11 +10,31 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 
 from reports.metrics import METRICS
+from sandbox import cases
+from sandbox.plans import default_plans
 from trial import config
 from trial.schema import COLUMNS
 
 HERE = Path(__file__).parent
+DEMO = {plan.platform for plan in default_plans()}
 NOTE = "<!-- Made by `python -m docs.build` from {source}; edit that. -->\n\n"
+
+SANDBOX = """# The sandbox's cases
+
+The sandbox serves the platforms' own protocols on loopback, over traffic whose truth it knows: what happened, what the logs tell
+of it, and so what a reader must find on each day (`sandbox/truth.py`). What makes logs hard to read is planted by name. The demo
+has the cases marked so; a test asks for those it wants:
+
+```python
+world = build_world(days=4, cases=["timeout", "keep-warm"], plans=[default_plans()[0]])
+with world.serve(folder, faults=Faults(empty_page=0.2)) as addresses:
+    (folder / "trial.toml").write_text(world.trial_toml(addresses, folder))
+```
+
+What the servers do wrong (throttles, errors, cut connections, empty pages with a token) is said by `Faults`, and
+`sandbox.exports.write_export` writes the same logs as files, escaped twice if asked. `tests/sandbox/test_cases.py` shows of each case
+that it is there; `tests/flows/test_zoo.py` plants them together and holds each day of a collection to the planted truth.
+"""
 
 
 def metrics_page() -> str:
@@ -60,6 +80,15 @@ def configuration_page() -> str:
     return "".join(lines)
 
 
+def sandbox_page() -> str:
+    lines = [NOTE.format(source="sandbox/cases.py"), SANDBOX]
+    for platform in dict.fromkeys(case.platform for case in cases.CATALOGUE):
+        lines.append(f"\n## `{platform}`\n\n| case | in the demo | what is planted |\n|---|---|---|\n")
+        for listed, shown in ((cases.CATALOGUE, platform in DEMO), (cases.ON_REQUEST, False)):
+            lines += [f"| `{c.name}` | {'yes' if shown else ''} | {c.what} |\n" for c in listed if c.platform == platform]
+    return "".join(lines)
+
+
 def _section(title: str, model: Any, only: list[str] | None = None) -> str:
     assert issubclass(model, BaseModel)
     doc = (model.__doc__ or "").strip().splitlines()[0]
@@ -89,7 +118,7 @@ def _type(annotation: Any) -> str:
     return names.get(name, "table" if name in ("dict", "KeepWarm", "Resources", "Triton") else name)
 
 
-PAGES = {"metrics.md": metrics_page, "configuration.md": configuration_page}
+PAGES = {"metrics.md": metrics_page, "configuration.md": configuration_page, "sandbox.md": sandbox_page}
 
 
 def main(argv: list[str]) -> int:

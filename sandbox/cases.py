@@ -54,7 +54,7 @@ _CLOUD_RUN = {
     "rollout": "an instance started by DEPLOYMENT_ROLLOUT with a new revision: its first request is warm",
     "min-instance": "an instance started by MANUAL_OR_CUSTOMER_MIN_INSTANCE, kept for hours",
     "lazy-load": "the first request of a rolled-out instance loads the model: cold, by the handler line alone",
-    "aborted": "429 and 500 without an instance: no capacity, counted apart",
+    "aborted": "429, 500 and 503 without an instance: no capacity, counted apart",
     "forbidden": "403 before any instance",
     "health-check": "health checks, HEAD and OPTIONS",
     "labels-missing": "a system entry without its instanceId label: inferred from revision and time",
@@ -113,6 +113,8 @@ _ON_REQUEST = (
         (platform, "at-midnight", "a request at the very instant of midnight, which two days' readings may both return")
         for platform in ("aws-lambda", "cloud-run", "runpod", "replicate")
     ),
+    ("aws-lambda", "json-only", "JSON system logs from the first day on: every other case in JSON"),
+    ("aws-lambda", "billed-without-init", "a Billed Duration by the older rule, without the INIT: read as it is"),
     ("aws-lambda", "json-snapstart", "the version that restores snapshots has JSON system logs; with `snapstart`"),
     ("cloud-run", "waiting-together", "four requests that wait for one instance"),
     ("cloud-run", "probe-lags", "a request that is over before the probe's line of its instance is written"),
@@ -121,7 +123,7 @@ _ON_REQUEST = (
     ("runpod", "webhook-only", "a handler that prints nothing: job objects alone, and a cold start is inferred from the wait"),
     ("runpod", "harvest-only", "nothing is shipped: a harvest every ten minutes, and workers that end before it"),
     ("aws-lambda", "own-json", "a handler with a JSON format of its own, mapped by `fields`"),
-    ("cloud-run", "own-json", "the same"),
+    ("cloud-run", "own-json", "a handler with a JSON format of its own, mapped by `fields`"),
     *(
         (platform, name, what)
         for platform in ("aws-lambda", "cloud-run", "runpod")
@@ -133,8 +135,16 @@ _ON_REQUEST = (
     ("runpod", "job-objects", "what the webhook was sent is shipped too: a resumed worker shows by its wait"),
     ("runpod", "failed-sdk-lines", "a job that raises, with the SDK's lines: the exception over several lines, and Finished."),
     ("runpod", "failed-plain-lines", "the same in the SDK's plain mode"),
-    ("cloud-run", "triton-statistics", "Triton serves the model, its statistics are read into files: GPU time by the hour"),
-    ("runpod", "triton-statistics", "the same, and its count of requests is the yardstick, as RunPod counts none"),
+    (
+        "cloud-run",
+        "triton-statistics",
+        "Triton serves the model, and its statistics are read into files: GPU time by the hour, restarts that reset the counters",
+    ),
+    (
+        "runpod",
+        "triton-statistics",
+        "Triton serves the model: GPU time by the hour, and its count of requests as the yardstick, since RunPod counts none",
+    ),
     ("aws-lambda", "very-late", "events that arrive up to 13 days later"),
     ("cloud-run", "very-late", "entries that arrive up to 13 days later"),
     ("runpod", "very-late", "lines that are shipped up to 13 days later"),

@@ -74,7 +74,9 @@ def _lambda(plan, history, calendar, cases, rates, rng) -> Endpoint:
     workers = {r.number: history.workers[r.worker] if r.worker is not None else None for r in history.requests}
     days = {r.number: day_of_request(plan, r, calendar, workers[r.number]) for r in history.requests}
     bill = bills.lambda_bill(history, written.reports, days=days, rates=rates, memory_mb=LAMBDA_MEMORY_MB)
-    truth = day_truths(plan, history, events, calendar=calendar, bill=bill)
+    # Managed Instances report no billed duration.
+    billed_ms = {} if "managed-instances" in cases else {n: report.billed_ms for n, report in written.reports.items()}
+    truth = day_truths(plan, history, events, calendar=calendar, bill=bill, billed_ms=billed_ms)
     return Endpoint(plan=plan, cases=cases, history=history, events=events, truth=truth, bill=bill)
 
 

@@ -46,7 +46,8 @@ def report_of(request: Served, worker: Worker, *, memory_mb: int, rng: np.random
     }.get(request.fate, (None, None))
     if request.fate == "timeout":
         duration = request.handler_us + request.reinit_us + inside
-    billed = -(-(duration + (init or 0)) // MS) + (billed_restore or 0)
+    billed_init = 0 if "billed-without-init" in request.arrival.cases else init or 0
+    billed = -(-(duration + billed_init) // MS) + (billed_restore or 0)
     return Report(
         duration_us=duration,
         billed_ms=billed,

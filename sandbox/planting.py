@@ -53,6 +53,7 @@ _PER_DAY: dict[str, dict[str, tuple[float, str]]] = {
         "garbage": (1.0, "any"),
         "spaced-report": (4.0, "any"),
         "init-timeout-twice": (0.5, "alone"),
+        "billed-without-init": (0.5, "alone"),
         "own-json": (5.0, "any"),
         "torchserve-line": (5.0, "any"),
         "bentoml-line": (5.0, "any"),
@@ -154,8 +155,8 @@ def versions(plan: Plan, calendar: Calendar, cases: frozenset[str]) -> list[tupl
         return [(0, "managed")]
     if "warn-level" in cases:
         return [(0, "warn")]
-    found = [(0, "text")]
-    if "json-format" in cases:
+    found = [(0, "json" if "json-only" in cases else "text")]
+    if "json-format" in cases and "json-only" not in cases:
         found.append((_night(calendar, calendar.days // 2), "json"))
     if "snapstart" in cases:
         found.append((_snapstart_from(calendar), "snapstart"))

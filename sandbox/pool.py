@@ -202,7 +202,7 @@ class Pool:
                 reason = "instance_start_inferred"
         elif live.fresh and live.reason in ("proactive", "provisioned"):
             # Text logs do not name what initialised it ahead.
-            cold, waited, reason = True, False, live.reason if "json" in live.cases else "proactive"
+            cold, waited, reason = True, False, live.reason if "json" in live.cases or "json-only" in self._cases else "proactive"
         elif live.fresh and live.reason == "mid_stream":
             cold, waited, reason = False, False, "mid_stream"
         return self._handle(item, live, taken, cold=cold, waited=waited, reason=reason)

@@ -32,6 +32,7 @@ class DayTruth:
         synthetic, aborted, incomplete: counted apart.
         health, forbidden: requests that are no inference at all.
         provider_requests: what the provider's own counter says; None where it has none.
+        billed_ms: what the reports of `requests` say was billed (Lambda).
         gpu_us: GPU time the handler lines report, over `requests`; synthetic_gpu_us over pings.
         lines: events whose own time is on this day, each once; duplicates: further copies the source returns.
         rejected: lines among them that claim to be something and cannot be read.
@@ -52,6 +53,7 @@ class DayTruth:
     health: int = 0
     forbidden: int = 0
     provider_requests: int | None = None
+    billed_ms: int = 0
     gpu_us: int = 0
     synthetic_gpu_us: int = 0
     lines: int = 0
@@ -100,12 +102,14 @@ def day_truths(
     bill: Mapping[date, Decimal],
     health: Iterable[int] = (),
     forbidden: Iterable[int] = (),
+    billed_ms: Mapping[int, int] | None = None,
     seen: Mapping[int, str] | None = None,
     triton: Mapping[int, tuple[int, int]] | None = None,
     cases: frozenset[str] = frozenset(),
 ) -> dict[date, DayTruth]:
     """
     Args:
+        billed_ms: by number of the request, as its report has it.
         seen: by number of the request, "whole" or "begun", where only these were seen at all.
         cases: the endpoint's.
     """
@@ -121,7 +125,10 @@ def day_truths(
                 counts[day]["incomplete"] += request.number in seen
         elif day in counts:
             gpu_us = _gpu_us(request, cases) if worker is not None and has_line(request, worker) else 0
-            _count_request(counts[day], reasons[day], request, gpu_us=gpu_us, reason=_reason(plan, request, cases, first_end_us))
+            billed = (billed_ms or {}).get(request.number, 0)
+            _count_request(
+                counts[day], reasons[day], request, gpu_us=gpu_us, billed_ms=billed, reason=_reason(plan, request, cases, first_end_us)
+            )
         # Cloud Run counts a request when it ends, Lambda when it is taken.
         counted = calendar.day_of(to_datetime(request.ended_us if plan.platform == "cloud-run" else request.taken_us))
         if counted in provider:
@@ -189,7 +196,9 @@ def _reason(plan: Plan, request: Served, cases: frozenset[str], first_end_us: in
     return "queue_delay" if watched else "queue_or_start"
 
 
-def _count_request(count: dict[str, int], reasons: Counter[str], request: Served, *, gpu_us: int, reason: str | None) -> None:
+def _count_request(
+    count: dict[str, int], reasons: Counter[str], request: Served, *, gpu_us: int, billed_ms: int, reason: str | None
+) -> None:
     if request.fate == "aborted":
         count["aborted"] += 1
         return
@@ -205,6 +214,7 @@ def _count_request(count: dict[str, int], reasons: Counter[str], request: Served
         return
     count["requests"] += 1
     count["gpu_us"] += gpu_us
+    count["billed_ms"] += billed_ms
     if reason is not None:
         reasons[reason] += 1
     if reason in _UNKNOWN:

@@ -18,11 +18,12 @@ from sandbox.plans import default_plans, replicate_plan
 from sandbox.world import build_world
 from trial import config
 from trial.store import Store
+from trial.summary import Sketch
 
 PLANS = {plan.platform: plan for plan in (*default_plans(), replicate_plan())}
 # Logs that are gone, or switched off, or another kind of function altogether; and events that a daily run no longer waits for.
 NOT_AMONG_OTHERS = {"short-retention", "delivery-class", "warn-level", "managed-instances", "very-late", "webhook-only", "harvest-only"}
-CHANGES = {"silent-pings", "job-objects", "webhook-again", "json-snapstart"}
+CHANGES = {"silent-pings", "job-objects", "webhook-again", "json-only", "json-snapstart"}
 # Of the ledger's reasons for a line that is passed over, those whose number the truth knows.
 PASSED_OVER = {
     "health": ("head", "options", "health_check"),
@@ -52,7 +53,7 @@ def zoo():
 
 def measured(summary, usage) -> dict[str, object]:
     ledger = summary.ledger_totals()
-    gpu = summary.sketches.get("gpu_ms")
+    gpu, billed = (summary.sketches.get(name, Sketch()) for name in ("gpu_ms", "billed_ms"))
     found = {
         name: getattr(summary, name)
         for name in ("requests", "cold_hits", "cold_unwaited", "unknown", "synthetic", "aborted", "incomplete", "provider_requests")
@@ -67,7 +68,9 @@ def measured(summary, usage) -> dict[str, object]:
         "triton": {b.start: (b.requests, round(b.gpu_ms * 1000)) for b in hours if b.gpu_ms},
         **{name: sum(ignored[reason] for reason in reasons) for name, reasons in PASSED_OVER.items()},
         "cold_reasons": dict(summary.cold_reasons),
-        "gpu_us": gpu.sum_us if gpu else 0,
+        "gpu_us": gpu.sum_us,
+        "billed_ms": billed.sum_us // 1000,
+        "usd": round(sum(b.total_usd or 0 for b in usage or ()), 6),
         "quarantined": summary.quarantined,
         **{name: ledger[name] for name in ("read", "duplicate", "rejected")},
     }
@@ -78,9 +81,11 @@ def planted(platform, truth) -> dict[str, object]:
         name: getattr(truth, name)
         for name in (
             *("requests", "cold_hits", "cold_unwaited", "unknown", "synthetic", "aborted", "incomplete", "provider_requests"),
-            *("gpu_us", "rejected", *PASSED_OVER),
+            *("gpu_us", "billed_ms", "rejected", *PASSED_OVER),
         )
     }
+    # Of these platforms RunPod alone tells its bill by an API.
+    found["usd"] = round(truth.billed_usd, 6) if platform == "runpod" else 0
     found["triton"] = {hour: (n if platform == "runpod" else None, gpu_us) for hour, (n, gpu_us) in truth.triton.items()}
     found["cold_reasons"] = dict(sorted(truth.cold_reasons.items()))
     return {**found, "quarantined": 0, "read": truth.lines + truth.duplicates, "duplicate": truth.duplicates}
@@ -171,8 +176,8 @@ def test_measured_in_an_export_is_planted(platform, double_escaped, tmp_path, mo
     kept = [line for line in table.split("[[dedicated]]")[0].splitlines() if line.startswith(EXPORT_KEYS)]
     own = [f'platform = "export"\nformat = "{platform}"\npath = "{path}"', *kept]
     (tmp_path / "trial.toml").write_text(head + "\n".join(["[[endpoints]]", *own]))
-    # A file tells no provider's counter, and holds each stored copy.
-    truth = {day: replace(t, provider_requests=None) for day, t in endpoint.truth.items()}
+    # A file tells no provider's counter or bill, and holds each stored copy.
+    truth = {day: replace(t, provider_requests=None, billed_usd=0) for day, t in endpoint.truth.items()}
     if platform == "cloud-run":
         copies = Counter(world.calendar.day_of(to_datetime(e.at_us)) for e in endpoint.events for _ in range(e.copies - 1))
         truth = {day: replace(t, duplicates=copies[day]) for day, t in truth.items()}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
 
@@ -235,6 +237,11 @@ def at_midnight(endpoint: Endpoint) -> int:
     return len(marked)
 
 
+def billed_without_init(endpoint: Endpoint) -> int:
+    figures = [re.search(r"\tDuration: ([\d.]+) ms\tBilled Duration: (\d+) ms.*\tInit Duration", text) for text in texts(endpoint)]
+    return sum(math.ceil(float(found[1])) == int(found[2]) for found in figures if found)
+
+
 def waiting_together(endpoint: Endpoint) -> int:
     ready = {w.number: w.ready_us for w in endpoint.history.workers}
     waited = Counter(r.worker for r in endpoint.history.requests if r.worker is not None and r.arrival.at_us < ready[r.worker])
@@ -270,6 +277,8 @@ ON_REQUEST: dict[tuple[str, str], Callable[[Endpoint], int]] = {
     ("aws-lambda", "init-across-midnight"): over_midnight,
     ("aws-lambda", "yesterdays-stream"): of_yesterday,
     **{(platform, "at-midnight"): at_midnight for platform in ("aws-lambda", "cloud-run", "runpod", "replicate")},
+    ("aws-lambda", "json-only"): lambda e: lines_with('"type":"platform.report"')(e) * (not lines_with("REPORT RequestId")(e)),
+    ("aws-lambda", "billed-without-init"): billed_without_init,
     ("aws-lambda", "json-snapstart"): lines_with('"type":"platform.restoreReport"'),
     ("aws-lambda", "own-json"): lines_with('"timings":{"gpu_s":'),
     **{
