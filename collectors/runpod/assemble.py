@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from operator import itemgetter
 from typing import Any
 
 from collectors.runpod.cold import ColdRule
@@ -106,11 +105,23 @@ class _Joiner:
             best[1].adopt(foreign)
         return best is not None
 
+    def _nearest(self, request: Request) -> object | None:
+        """The key of the framework's line, not yet taken, that was printed nearest to this job's end."""
+        best: tuple[timedelta, object] | None = None
+        for key, foreign in self._foreign.items():
+            assert foreign.line is not None
+            distance = request.spans(foreign.line.done_at)
+            if distance is not None and (best is None or distance < best[0]):
+                best = distance, key
+            elif best is not None and foreign.last_at > request.last_at:
+                break  # they stand in order of their last news: the others are further away
+        return None if best is None else best[1]
+
     def _close(self, request: Request) -> Request:
         if request.line is None and self._foreign:
-            near = [(d, key) for key, f in self._foreign.items() if f.line and (d := request.spans(f.line.done_at)) is not None]
-            if near:
-                request.adopt(self._foreign.pop(min(near, key=itemgetter(0))[1]))
+            key = self._nearest(request)
+            if key is not None:
+                request.adopt(self._foreign.pop(key))
         if self._untimed and request.id is not None and request.line is not None:
             self._closed[request.id] = None
             if len(self._closed) > CLOSED_MAX:

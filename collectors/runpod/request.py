@@ -86,9 +86,11 @@ class Request:
 
     def spans(self, at: datetime) -> timedelta | None:
         """How far `at` is from the end of this job, of which no line has told; None where it lies outside its time."""
+        if self.line is not None:
+            return None
         end = self.job.at if self.job and self.job.timed else _at(self.sdk.get("finished") or self.sdk.get("failed"))
         begin = end - _ms(self.job.execution_ms) if end and self.job and self.job.timed else _at(self.sdk.get("started"))
-        if self.line is not None or begin is None or end is None or not begin - _APART <= at <= end + _APART:
+        if begin is None or end is None or not begin - _APART <= at <= end + _APART:
             return None
         return abs(end - at)
 
