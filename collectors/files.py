@@ -59,8 +59,10 @@ class Source:
 
     def open(self) -> BinaryIO:
         """
+        The file's plain bytes; whatever reads them meets failures in these words too.
+
         Raises:
-            Denied, NotFound, Unreachable: the file cannot be opened. Malformed: its first compressed bytes are damaged.
+            Denied, NotFound, Unreachable: the file cannot be read. Malformed: its compressed data is damaged or ends early.
         """
         try:
             raw = open(self.path, "rb") if self.filesystem is None else self.filesystem.open_input_stream(self.path, compression=None)  # noqa: SIM115
@@ -99,7 +101,7 @@ def open_lines(pattern: str, *, folder: Path | None = None) -> Iterator[Line]:
     """
     for source in match_files(pattern, folder=folder):
         with source.open() as stream:
-            for number, data in enumerate(split_lines(stream, where=source.name), start=1):
+            for number, data in enumerate(split_lines(stream), start=1):
                 yield Line(file=source.name, number=number, data=data, modified_at=source.modified_at)
 
 
@@ -116,15 +118,10 @@ def match_files(pattern: str, *, folder: Path | None = None) -> list[Source]:
     return sorted(sources, key=lambda source: source.name)
 
 
-def split_lines(stream: BinaryIO, *, where: str, limit: int = MAX_LINE_BYTES) -> Iterator[bytes]:
-    """
-    Lines without their ends. A line beyond `limit` comes cut at limit + 1 bytes, and its rest is skipped unread.
-
-    Raises:
-        Malformed: the compressed data is damaged or ends early.
-    """
+def split_lines(stream: BinaryIO, *, limit: int = MAX_LINE_BYTES) -> Iterator[bytes]:
+    """Lines without their ends. A line beyond `limit` comes cut at limit + 1 bytes, and its rest is skipped unread."""
     rest, skipping, first = b"", False, True
-    while chunk := _read(stream, where):
+    while chunk := stream.read(_CHUNK):
         if first:
             chunk, first = chunk.removeprefix(b"\xef\xbb\xbf"), False
         pieces = (rest + chunk).split(b"\n")
@@ -148,13 +145,6 @@ def text_of(data: bytes) -> str:
     return data.decode("utf-8", errors="replace")
 
 
-def _read(stream: BinaryIO, where: str) -> bytes:
-    try:
-        return stream.read(_CHUNK)
-    except (*_DAMAGE, OSError) as exc:
-        raise _damaged(exc, where) from exc
-
-
 def _damaged(exc: Exception, where: str) -> SourceError:
     if isinstance(exc, _DAMAGE):
         return Malformed(f"compressed data is damaged or ends early: {exc}", where=where, do="Copy the file again")
@@ -172,7 +162,7 @@ def _decompressed(raw: Any, name: str) -> BinaryIO:
             stream = io.BufferedReader(_Owning(gzip.GzipFile(fileobj=stream, mode="rb"), stream), _CHUNK)
         elif head == b"\x28\xb5\x2f\xfd":
             stream = io.BufferedReader(_Owning(_Zstd(stream), stream), _CHUNK)
-    return stream if stream is plain else io.BufferedReader(_Bounded(stream, packed, name), _CHUNK)
+    return io.BufferedReader(_Checked(stream, packed, name, is_packed=stream is not plain), _CHUNK)
 
 
 class _Rejoined(io.RawIOBase):
@@ -222,19 +212,23 @@ class _Owning(io.RawIOBase):
         super().close()
 
 
-class _Bounded(io.RawIOBase):
-    """Plain bytes, as long as they stand in proportion to the packed ones they come from."""
+class _Checked(io.RawIOBase):
+    """Plain bytes, as long as they stand in proportion to the packed ones they come from; failures in this project's words."""
 
-    def __init__(self, stream: Any, packed: _Rejoined, name: str) -> None:
+    def __init__(self, stream: Any, packed: _Rejoined, name: str, *, is_packed: bool) -> None:
         self._stream, self._packed, self._name, self._given = stream, packed, name, 0
+        self._is_packed = is_packed
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        given = self._stream.readinto(buffer)
+        try:
+            given = self._stream.readinto(buffer)
+        except (*_DAMAGE, OSError) as exc:
+            raise _damaged(exc, self._name) from exc
         self._given += given
-        if self._given > max(UNPACKED_ALWAYS, MAX_RATIO * self._packed.count):
+        if self._is_packed and self._given > max(UNPACKED_ALWAYS, MAX_RATIO * self._packed.count):
             raise Malformed(
                 f"unpacks to more than {MAX_RATIO} times its size, as no log does",
                 where=self._name,

@@ -246,7 +246,7 @@ def _emf_value(field: str, name: str, unit: Any, value: Any) -> Any:
         return sum(values)
     if unit in (None, "None") and field.removesuffix("_ms") + "ms" in name.lower().replace("_", ""):
         return sum(values)
-    if unit not in _EMF_MS_PER:
+    if not isinstance(unit, str) or unit not in _EMF_MS_PER:
         raise ValueError(f"EMF metric {name} has unit {unit!r}, expected one of {', '.join(_EMF_MS_PER)}")
     return sum(values) * _EMF_MS_PER[unit]
 

@@ -60,7 +60,7 @@ def one_input(data: bytes) -> None:
             for item in json_items(io.BytesIO(data[1:]), where="x"):
                 orjson.dumps(item)
         return
-    lines = list(split_lines(io.BytesIO(data[1:]), where="x")) if data[0] % 4 else _built(data[1:])
+    lines = list(split_lines(io.BytesIO(data[1:]))) if data[0] % 4 else _built(data[1:])
     for line in lines:
         with contextlib.suppress(ValueError):
             read_serving_line(line.decode("utf-8", errors="replace"))

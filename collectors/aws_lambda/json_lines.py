@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from collectors.aws_lambda.facts import End, Init, LambdaFact, LogsDropped, Report, Start
+from collectors.aws_lambda.facts import LARGEST, End, Init, LambdaFact, LogsDropped, Report, Start
 from collectors.aws_lambda.text_lines import STATUSES
 from trial.records import Ignored, Rejected
 
@@ -96,8 +95,8 @@ def _number(metrics: Mapping[str, Any], name: str) -> float | None:
     value = metrics.get(name)
     if value is None:
         return None
-    if type(value) not in (float, int) or not 0 <= value < math.inf:
-        raise ValueError(f"{name} is {value!r:.60}, expected a finite number >= 0")
+    if type(value) not in (float, int) or not 0 <= value <= LARGEST:
+        raise ValueError(f"{name} is {value!r:.60}, expected a number from 0 to {LARGEST:.0f}")
     return float(value)
 
 

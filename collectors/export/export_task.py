@@ -42,7 +42,7 @@ def events(source: Source, stream: str) -> Iterator[RawEvent]:
     at: datetime | None = None
     number, message = 0, ""
     with source.open() as data:
-        for line in split_lines(data, where=source.name):
+        for line in split_lines(data):
             text = text_of(line)
             begins = _EVENT.match(text)
             time = _time(begins[1]) if begins else None

@@ -56,13 +56,13 @@ def events(source: Source, *, group: str | None = None) -> Iterator[RawEvent]:
         if head[:4] == b"PAR1":
             raise Malformed("is a Parquet file", where=source.name, do='Set format = "invocations"')
         if head.startswith(_PACKED.encode()):
-            yield from _from_json((text_of(line) for line in split_lines(stream, where=source.name, limit=_PACKED_MAX)), source, group)
+            yield from _from_json((text_of(line) for line in split_lines(stream, limit=_PACKED_MAX)), source, group)
         elif _is_json(head):
             yield from _from_json(json_items(stream, where=source.name), source, group)
         elif b"\x00" in head:
             raise Malformed("is neither text nor JSON", where=source.name, do="Export with `aws logs filter-log-events`")
         else:
-            lines = enumerate(split_lines(stream, where=source.name), start=1)
+            lines = enumerate(split_lines(stream), start=1)
             yield from _from_text((Line(file=source.name, number=n, data=data) for n, data in lines), source)
 
 

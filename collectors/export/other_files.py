@@ -85,7 +85,7 @@ def runpod_events(source: Source, endpoint: Any) -> Iterator[RawEvent]:
         if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[" and head.lstrip()[1:2] in (b"{", b"\n", b"\r", b" ", b"]"):
             data: Iterator[bytes] = (json.dumps(item, ensure_ascii=False).encode() for item in json_items(stream, where=source.name))
         else:
-            data = split_lines(stream, where=source.name)
+            data = split_lines(stream)
         numbered = zip(itertools.count(1), data, strict=False)
         lines = (Line(file=source.name, number=n, data=d, modified_at=source.modified_at) for n, d in numbered)
         for event in events_of(lines, endpoint, _EVER, meter=Meter()):

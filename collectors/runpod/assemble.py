@@ -15,6 +15,8 @@ from trial.records import Incomplete, Instance, Invocation
 
 # A webhook is tried again up to two times, ten seconds apart, so a job object may come this much after its handler line.
 HOLD = timedelta(minutes=2)
+# A framework's line and the last news of its job are not further apart: the webhook's second try is ten seconds late.
+NEAR = timedelta(seconds=30)
 # SDK lines without a time may stand far from their request: a late line comes at the end of its file, and its own "Started."
 # before it. Of this many closed requests it is remembered that they need none of it.
 CLOSED_MAX = 50_000
@@ -47,6 +49,7 @@ class _Joiner:
         self.workers = Workers(endpoint)
         self._running: dict[str, Request] = {}
         self._held: dict[str, Request] = {}  # in order of their last news: the first is the next due
+        self._silent: dict[str, Request] = {}  # of the held ones, in the same order, those of which no line has told
         self._foreign: dict[object, Request] = {}  # of serving frameworks, until the job they belong to is found; in the same order
         self._closed: dict[str, None] = {}
         self._untimed = False
@@ -54,12 +57,15 @@ class _Joiner:
     def take(self, fact: RunpodFact) -> Iterator[Request]:
         """Adds one fact; gives the requests that are complete now."""
         self.workers.watch(fact.at)
-        yield from self._due(fact.at)
+        if self._foreign:
+            yield from self._strays(fact.at)
+        while self._held and fact.at - (first := next(iter(self._held.values()))).last_at > HOLD:
+            yield self._close(self._held.pop(first.id or ""))
         if isinstance(fact, SdkLine) and fact.event == "worker_start":
             self.workers.banner(fact)
             return
         request_id = _id_of(fact)
-        request = self._find(request_id) if request_id else None
+        request = self._known(request_id) if request_id else None
         if isinstance(fact, SdkLine) and not fact.timed:
             self._untimed = True
             if request is None and request_id in self._closed:
@@ -76,33 +82,35 @@ class _Joiner:
             yield request
         elif request.over:
             self._held[request_id] = request
+            self._silent.pop(request_id, None)
+            if request.line is None:
+                self._silent[request_id] = request
         else:
             self._running[request_id] = request
 
-    def _due(self, now: datetime) -> Iterator[Request]:
+    def _known(self, request_id: str) -> Request | None:
+        return self._running.pop(request_id, None) or self._held.pop(request_id, None) or self._foreign.pop(request_id, None)
+
+    def _strays(self, now: datetime) -> Iterator[Request]:
+        """What frameworks said long enough ago, and no job takes."""
         while self._foreign and now - (first := next(iter(self._foreign.values()))).last_at > HOLD:
             del self._foreign[next(iter(self._foreign))]
             if not self._adopted(first):
                 yield first
-        while self._held and now - (first := next(iter(self._held.values()))).last_at > HOLD:
-            yield self._close(self._held.pop(first.id or ""))
-
-    def _find(self, request_id: str) -> Request | None:
-        return next((found for waiting in (self._running, self._held, self._foreign) if (found := waiting.pop(request_id, None))), None)
 
     def _adopted(self, foreign: Request) -> bool:
         """Whether a held job, the one whose end is nearest, takes what a framework said."""
         assert foreign.line is not None
         at = foreign.line.done_at
-        best: tuple[timedelta, Request] | None = None
-        for job in self._held.values():
+        best: tuple[timedelta, str] | None = None
+        for name, job in self._silent.items():
             distance = job.spans(at)
             if distance is not None and (best is None or distance < best[0]):
-                best = distance, job
-            elif job.last_at - at > HOLD or (best is not None and job.last_at > at):
-                break  # they stand in order of their last news: the others are further away
+                best = distance, name
+            elif job.last_at - at > NEAR:
+                break
         if best is not None:
-            best[1].adopt(foreign)
+            self._silent.pop(best[1]).adopt(foreign)
         return best is not None
 
     def _nearest(self, request: Request) -> object | None:
@@ -118,6 +126,7 @@ class _Joiner:
         return None if best is None else best[1]
 
     def _close(self, request: Request) -> Request:
+        self._silent.pop(request.id or "", None)
         if request.line is None and self._foreign:
             key = self._nearest(request)
             if key is not None:

@@ -82,7 +82,8 @@ class Request:
     @property
     def foreign(self) -> bool:
         """Whether a serving framework alone has spoken of it."""
-        return self.line is not None and self.line.foreign_id and self.job is None and not self.sdk
+        line = self.line
+        return line is not None and line.foreign_id and self.job is None and not self.sdk
 
     def spans(self, at: datetime) -> timedelta | None:
         """How far `at` is from the end of this job, of which no line has told; None where it lies outside its time."""

@@ -103,7 +103,7 @@ def test_lines_are_those_of_the_whole_whatever_the_chunks(data, limit, step):
     expected = data.split(b"\n")
     if expected[-1] == b"":
         expected.pop()
-    got = list(split_lines(Drip(), where="x", limit=limit))
+    got = list(split_lines(Drip(), limit=limit))
     # The line end's CR counts to the length, so it stays on a line that is too long by just that.
     assert len(got) == len(expected)
     for line, whole in zip(got, expected, strict=True):
@@ -118,7 +118,7 @@ def test_a_huge_line_is_cut_in_flat_memory():
             self.left -= 1
             return b"x" * 65536 if self.left > 0 else b""
 
-    (line,) = split_lines(Endless(), where="x")
+    (line,) = split_lines(Endless())
     assert len(line) == (1 << 20) + 1
 
 
