@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -49,8 +50,10 @@ class _Joiner:
         self.workers = Workers(endpoint)
         self._running: dict[str, Request] = {}
         self._held: dict[str, Request] = {}  # in order of their last news: the first is the next due
-        self._silent: dict[str, Request] = {}  # of the held ones, in the same order, those of which no line has told
-        self._foreign: dict[object, Request] = {}  # of serving frameworks, until the job they belong to is found; in the same order
+        # In the same order, the held ones of which no line has told, and what frameworks said until its job is found.
+        # Both are read from the front, where a plain dict would pass over every entry that is gone.
+        self._silent: OrderedDict[str, Request] = OrderedDict()
+        self._foreign: OrderedDict[object, Request] = OrderedDict()
         self._closed: dict[str, None] = {}
         self._untimed = False
 
@@ -82,7 +85,8 @@ class _Joiner:
             yield request
         elif request.over:
             self._held[request_id] = request
-            self._silent.pop(request_id, None)
+            if self._silent:
+                self._silent.pop(request_id, None)
             if request.line is None:
                 self._silent[request_id] = request
         else:
@@ -107,8 +111,8 @@ class _Joiner:
             distance = job.spans(at)
             if distance is not None and (best is None or distance < best[0]):
                 best = distance, name
-            elif job.last_at - at > NEAR:
-                break
+            elif job.last_at - at > NEAR or (best is not None and job.last_at > at):
+                break  # they stand in order of their last news: the others are further away
         if best is not None:
             self._silent.pop(best[1]).adopt(foreign)
         return best is not None
@@ -126,7 +130,8 @@ class _Joiner:
         return None if best is None else best[1]
 
     def _close(self, request: Request) -> Request:
-        self._silent.pop(request.id or "", None)
+        if self._silent:
+            self._silent.pop(request.id or "", None)
         if request.line is None and self._foreign:
             key = self._nearest(request)
             if key is not None:
