@@ -66,12 +66,12 @@ def _report(record: Mapping[str, Any], *, at: datetime, stream: str) -> Report:
 
 
 def _init(step: str, record: Mapping[str, Any], *, at: datetime, stream: str) -> Init:
-    metrics = record.get("metrics")
+    metrics, kind = record.get("metrics"), record.get("initializationType")
     return Init(
         at,
         stream,
         step,  # type: ignore[arg-type]
-        record.get("initializationType") if record.get("initializationType") in INITIALIZATION_TYPES else None,
+        kind if isinstance(kind, str) and kind in INITIALIZATION_TYPES else None,
         _one_of(record, "phase", frozenset({"init", "invoke"})),
         _one_of(record, "status", STATUSES),
         None if metrics is None else _number(_mapping(metrics), "durationMs"),
@@ -102,6 +102,6 @@ def _number(metrics: Mapping[str, Any], name: str) -> float | None:
 
 def _one_of(record: Mapping[str, Any], name: str, known: frozenset[str]) -> str | None:
     value = record.get(name)
-    if value is not None and value not in known:
+    if value is not None and not (isinstance(value, str) and value in known):
         raise ValueError(f"{name} is {value!r:.60}, expected one of {', '.join(sorted(known))}")
     return value

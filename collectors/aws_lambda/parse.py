@@ -78,8 +78,8 @@ def _from_line(text: str, event: RawEvent, endpoint: Any) -> Outcome:
 
 
 def _from_broken_json(text: str, event: RawEvent, endpoint: Any) -> Outcome:
-    if text.startswith('{\\"'):
-        # Escaped twice on its way out, as exports of exports are.
+    if text.startswith(('{\\"', "{\\n", "{\\r")):
+        # Escaped twice on its way out, as exports of exports are; pretty-printed before that, maybe.
         try:
             data = orjson.loads(orjson.loads(f'"{text}"'))
         except orjson.JSONDecodeError:

@@ -51,11 +51,11 @@ def parse(event: RawEvent, endpoint: Any) -> Prediction | Ignored | Rejected:
         if wanted is not None and data.get(name) != wanted:
             return Ignored(reason=f"other_{name}")
     status = data.get("status")
-    if status in _PENDING:
+    if isinstance(status, str) and status in _PENDING:
         return Ignored(reason="not_finished")
-    if status not in OVER:
+    if not isinstance(status, str) or status not in OVER:
         return Rejected(reason="status", detail=str(status)[:60])
-    return _prediction(event.at, data, str(status))
+    return _prediction(event.at, data, status)
 
 
 def _prediction(at: datetime, data: Mapping[str, Any], status: str) -> Prediction:

@@ -90,7 +90,8 @@ def _broken(line: Envelope, detail: str) -> Rejected:
 
 
 def _from_object(line: Envelope, data: Mapping[str, Any], event: RawEvent) -> RunpodFact | Ignored | Rejected:
-    if "delayTime" in data or "executionTime" in data or data.get("status") in _OVER or data.get("status") in _RUNNING:
+    status = data.get("status")
+    if "delayTime" in data or "executionTime" in data or (isinstance(status, str) and (status in _OVER or status in _RUNNING)):
         return _job(line, data, event)
     if line.level is not None:
         return _sdk(line, event)
@@ -135,7 +136,7 @@ def _sdk(line: Envelope, event: RawEvent) -> RunpodFact | Ignored | Rejected:
 
 def _job(line: Envelope, data: Mapping[str, Any], event: RawEvent) -> Job | Ignored | Rejected:
     status, job_id, worker = data.get("status"), data.get("id"), data.get("workerId")
-    if status in _RUNNING:
+    if isinstance(status, str) and status in _RUNNING:
         return Ignored(reason="job_not_finished")
     if not isinstance(job_id, str) or not job_id:
         return Rejected(reason="job_without_id")
