@@ -75,10 +75,17 @@ def fetch_usage(clients: Clients, endpoint: Any, window: Window, *, meter: Meter
 def _next(url: Any, http: httpx.Client, where: str) -> str:
     if not url:
         return ""
-    if not isinstance(url, str) or httpx.URL(url).host not in ("", http.base_url.host):
+    if not isinstance(url, str) or _host(url) not in ("", http.base_url.host):
         # The client sends its token wherever it is led.
         raise Malformed(f"the next page is said to be at {str(url)[:80]!r}, not at {http.base_url.host}", where=where)
     return url
+
+
+def _host(url: str) -> str | None:
+    try:
+        return httpx.URL(url).host
+    except httpx.InvalidURL:
+        return None
 
 
 def _floats(value: Any) -> Any:

@@ -133,6 +133,7 @@ def test_throttled_then_answered(account):
         ((200, {}, b'{"results": null}'), Malformed, "list of results"),
         ((200, {}, b'{"results": [{"id": "a"}]}'), Malformed, "placed in time"),
         ((200, {}, b'{"results": [], "next": "https://elsewhere.example/v1/predictions"}'), Malformed, "elsewhere.example"),
+        ((200, {}, b'{"results": [], "next": "\\u0000"}'), Malformed, "the next page is said to be at"),
     ],
 )
 def test_errors(account, answer, error, says):
