@@ -151,8 +151,10 @@ def own_line(text: str) -> OwnLine | None:
                 return None
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
         return None
-    if line.request_id is None or line.type is not None or (line.gpu_ms_source is None and line.gpu_ms is not None):
+    if line.request_id is None or line.type is not None:
         return None
+    if line.gpu_ms is not None and line.gpu_ms_source is None:
+        line.gpu_ms_source = "handler_wall"
     return line
 
 

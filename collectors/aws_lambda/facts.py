@@ -88,8 +88,12 @@ class Report(Struct, frozen=True, gc=False):
         return self.billed_ms is None and self.memory_mb is None and self.duration_ms is not None
 
 
-class HandlerLine(Struct, frozen=True, gc=False):
-    """What collectors.lines found; without a request id it belongs to the request its environment is running."""
+class HandlerLine(Struct, frozen=True, gc=False, eq=False):
+    """
+    What collectors.lines found; without a request id it belongs to the request its environment is running.
+
+    Two are equal if they say the same, whichever way the line was read.
+    """
 
     kind: ClassVar[str] = "handler_line"
 
@@ -101,6 +105,13 @@ class HandlerLine(Struct, frozen=True, gc=False):
     @property
     def fields(self) -> Fields:
         return self.line.fields if isinstance(self.line, OwnLine) else self.line
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, HandlerLine):
+            return NotImplemented
+        return (self.at, self.stream, self.request_id, self.fields) == (other.at, other.stream, other.request_id, other.fields)
+
+    __hash__ = None  # type: ignore[assignment]  # fields are a dict
 
 
 class Failure(Struct, frozen=True, gc=False):

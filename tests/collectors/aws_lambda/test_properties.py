@@ -285,3 +285,11 @@ def test_our_own_lines_are_read_at_once_as_they_are_read_field_by_field(line):
     at_once = own_line(text)
     if at_once is not None:
         assert at_once.fields == handler_fields(text, ENDPOINT)
+
+
+def test_lines_that_say_the_same_are_equal_whichever_way_they_were_read():
+    line = '{"fortnight":1,"request_id":"a","gpu_ms":3.5,"gpu_ms_source":"handler_wall","cold_start":true}'
+    at_once, behind_a_prefix = (aws_lambda.parse(event(text), ENDPOINT) for text in (line, f"INFO {line}"))
+    assert type(at_once.line) is not type(behind_a_prefix.line)
+    assert at_once == behind_a_prefix
+    assert at_once != aws_lambda.parse(event(line.replace("3.5", "3.6")), ENDPOINT)
