@@ -26,6 +26,8 @@ Fields = dict[str, Any]
 
 # Only these make a mapped object a handler line: an id and a time alone stand on every application line.
 MEASURES = frozenset({"gpu_ms", "handler_ms", "load_ms", "cold_start", "ttft_ms", "input_tokens", "output_tokens", "synthetic"})
+# A month: no platform lets a request or a start take as long, and a time that is so far off leaves the calendar.
+LONGEST_MS = 30 * 86_400_000.0
 OUTER_REQUEST_IDS = ("request_id", "requestId", "function_request_id", "AWSRequestId", "aws_request_id", "RequestId")
 
 _MS_PER = {"ms": 1.0, "s": 1000.0, "us": 0.001, "ns": 0.000001}
@@ -61,6 +63,17 @@ def handler_fields(payload: str | Mapping[str, Any], endpoint: Any) -> Fields | 
     if found and "gpu_ms" in found:
         found.setdefault("gpu_ms_source", "handler_wall")
     return found or None
+
+
+def impossible(found: Fields) -> str | None:
+    """What of these fields is well-formed and cannot be: it would throw the request's own time out of the calendar."""
+    for name in ("gpu_ms", "handler_ms", "load_ms", "ttft_ms"):
+        if found.get(name, 0) > LONGEST_MS:
+            return f"{name} is {found[name]:.6g}, more than 30 days"
+    for name in ("ts", "process_start"):
+        if name in found and not 2000 <= found[name].year < 2200:
+            return f"{name} is in the year {found[name].year}"
+    return None
 
 
 def _decoded(text: str) -> Mapping[str, Any] | None:
@@ -103,7 +116,7 @@ _Ms = Annotated[float, msgspec.Meta(ge=0, le=2**53)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
-class OwnLine(msgspec.Struct, gc=False, kw_only=True):
+class OwnLine(msgspec.Struct, gc=False, kw_only=True, omit_defaults=True):
     """Our own line as its writer prints it, decoded and checked in one go; the fields of trial.handler_line. See own_line."""
 
     fortnight: Literal[1]
@@ -126,7 +139,9 @@ class OwnLine(msgspec.Struct, gc=False, kw_only=True):
     @property
     def fields(self) -> Fields:
         """What handler_fields would have given."""
-        return {name: value for name in handler_line.FIELDS if (value := getattr(self, name)) is not None}
+        found: Fields = msgspec.to_builtins(self, builtin_types=(datetime,))
+        del found["fortnight"]
+        return found
 
 
 _iso = datetime.fromisoformat
@@ -135,7 +150,7 @@ _decode_own = msgspec.json.Decoder(OwnLine).decode
 
 def own_line(text: str) -> OwnLine | None:
     """
-    As handler_fields on a text that begins as our own line does, five times as fast; None where it is odd in any way.
+    As handler_fields on a text that begins as our own line does, several times as fast; None where it is odd in any way.
 
     Odd is whatever needs handler_fields to judge it: broken, or merely unusual.
     """

@@ -14,9 +14,6 @@ from msgspec import Struct
 
 from collectors.lines import Fields, OwnLine
 
-# In ms (or MB): a month. No figure of Lambda's comes near, and a time that is so far off leaves the calendar.
-LARGEST = 30 * 86_400_000.0
-
 
 class Init(Struct, frozen=True, gc=False):
     """

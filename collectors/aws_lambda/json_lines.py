@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from collectors.aws_lambda.facts import LARGEST, End, Init, LambdaFact, LogsDropped, Report, Start
+from collectors.aws_lambda.facts import End, Init, LambdaFact, LogsDropped, Report, Start
 from collectors.aws_lambda.text_lines import STATUSES
+from collectors.lines import LONGEST_MS
 from trial.records import Ignored, Rejected
 
 Outcome = LambdaFact | Ignored | Rejected
@@ -95,8 +96,8 @@ def _number(metrics: Mapping[str, Any], name: str) -> float | None:
     value = metrics.get(name)
     if value is None:
         return None
-    if type(value) not in (float, int) or not 0 <= value <= LARGEST:
-        raise ValueError(f"{name} is {value!r:.60}, expected a number from 0 to {LARGEST:.0f}")
+    if type(value) not in (float, int) or not 0 <= value <= LONGEST_MS:
+        raise ValueError(f"{name} is {value!r:.60}, expected a number from 0 to {LONGEST_MS:.0f}")
     return float(value)
 
 

@@ -23,7 +23,7 @@ _ID = "([0-9a-f-]{36})"
 _START = re.compile(rf"START RequestId: {_ID} Version: (?:\$LATEST|[0-9]{{1,9}})\n?").fullmatch
 _END = re.compile(rf"END RequestId: {_ID}\n?").fullmatch
 _REPORT = re.compile(
-    rf"REPORT RequestId: {_ID}\tDuration: ([0-9]{{1,9}}+\.[0-9]{{1,6}}+) ms\tBilled Duration: ([0-9]{{1,9}}+) ms\t(.*)", re.DOTALL
+    rf"REPORT RequestId: {_ID}\tDuration: ([0-9]{{1,9}}\.[0-9]{{1,6}}) ms\tBilled Duration: ([0-9]{{1,9}}) ms\t(.*)", re.DOTALL
 ).fullmatch
 _KEPT = 20_000
 
@@ -31,8 +31,9 @@ _KEPT = 20_000
 class _ReportEnds(dict[str, tuple[float, float, float | None]]):
     """Memory size, memory used and Init Duration by the end of a REPORT line, with X-Ray's line where there is one."""
 
-    _MEMORY = re.compile(r"Memory Size: ([0-9]{1,9}) MB\tMax Memory Used: ([0-9]{1,9}) MB\t?(?:\r?\n(?:XRAY [^\\]*)?)?").fullmatch
-    _INIT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ms\t?(?:\r?\n(?:XRAY [^\\]*)?)?").fullmatch
+    _LAST = r"\t?(?:\r?\n(?:XRAY [^\\]*)?)?"
+    _MEMORY = re.compile(rf"Memory Size: ([0-9]{{1,9}}) MB\tMax Memory Used: ([0-9]{{1,9}}) MB{_LAST}").fullmatch
+    _INIT = re.compile(rf"([0-9]{{1,9}}(?:\.[0-9]{{1,6}})?) ms{_LAST}").fullmatch
 
     def __missing__(self, text: str) -> tuple[float, float, float | None]:
         memory, between, after = text.partition("\tInit Duration: ")
@@ -60,14 +61,13 @@ def parse_batch(events: Iterable[RawEvent], endpoint: Any) -> list[Outcome]:
     outcomes: list[Outcome] = []
     put = outcomes.append
     plain = endpoint.keep_warm is None
-    own = None
     for event in events:
         text: Any = event.payload
         stream = event.stream
         try:
             # A stream of the function's own group; those of a shared one have its name where these have the version.
-            if stream is own or stream[11] == "[":
-                own, first = stream, text[0]
+            if stream[11] == "[":
+                first = text[0]
                 if first == "R":
                     match = _REPORT(text)
                     if match is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from collectors.aws_lambda.facts import LARGEST, End, Failure, Init, LambdaFact, Report, Start
+from collectors.aws_lambda.facts import End, Failure, Init, LambdaFact, Report, Start
+from collectors.lines import LONGEST_MS
 from trial.records import Ignored, Rejected
 
 Outcome = LambdaFact | Ignored | Rejected
@@ -145,7 +146,7 @@ def _cut(found: dict[str, str], line: str) -> Outcome:
 
 def _number(text: str) -> float:
     value = float(text)
-    if not 0 <= value <= LARGEST or not text[0].isdigit():
+    if not 0 <= value <= LONGEST_MS or not text[0].isdigit():
         raise ValueError(text)
     return value
 

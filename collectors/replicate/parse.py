@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from collectors.lines import LONGEST_MS
 from collectors.replicate.events import OVER, instant
 from trial.records import Ignored, RawEvent, Rejected, Status
 
 _STATUS: dict[str, Status] = {"succeeded": "ok", "failed": "error", "canceled": "aborted", "aborted": "aborted"}
 _PENDING = frozenset(("starting", "processing"))
-_LONGEST_MS = 30 * 86_400_000.0
 # Two clocks make predict_time and total_time: seen apart by 29 ms, with started_at before created_at.
 SKEW_MS = 100.0
 
@@ -92,7 +92,7 @@ def _span(start: datetime, end: datetime | None, flaw: str, flaws: list[str]) ->
     if end is None:
         return None
     ms = (end - start).total_seconds() * 1000
-    if 0 <= ms <= _LONGEST_MS:
+    if 0 <= ms <= LONGEST_MS:
         return ms
     flaws.append(flaw)
     return None
@@ -103,7 +103,7 @@ def _seconds(metrics: Mapping[str, Any], name: str, flaws: list[str]) -> float |
     if value is None:
         return None
     if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        if 0 <= value * 1000 <= _LONGEST_MS:
+        if 0 <= value * 1000 <= LONGEST_MS:
             return value * 1000
         flaws.append(f"negative_{name}" if value < 0 else f"impossible_{name}")
     else:

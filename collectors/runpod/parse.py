@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from collectors.files import MAX_LINE_BYTES
-from collectors.lines import handler_fields
+from collectors.lines import LONGEST_MS, handler_fields, impossible
 from collectors.runpod.envelope import Envelope, unwrap
 from collectors.runpod.facts import HandlerLine, Job, RunpodFact, SdkLine
 from collectors.serving_lines import ServingLine, read_serving_line
@@ -17,7 +17,6 @@ _OVER: dict[str, Status] = {"COMPLETED": "ok", "FAILED": "error", "CANCELLED": "
 _RUNNING = frozenset(("IN_QUEUE", "IN_PROGRESS", "RUNNING"))
 _SDK_EVENTS = {"Started.": "started", "Finished.": "finished", "Captured Handler Exception": "failed"}
 _SDK_CHATTER = ("Job Queued", "Jobs in queue", "Jobs in progress", "Running ", "All fitness checks", "Handler output:", "run_job return:")
-_LONGEST_MS = 30 * 86_400_000.0  # RunPod ends a job after seven days
 _BANNER = "--- Starting Serverless Worker"
 
 
@@ -44,7 +43,7 @@ def parse(event: RawEvent, endpoint: Any) -> RunpodFact | Ignored | Rejected:
     if isinstance(found, Ignored):
         return found
     if found is not None:
-        if (flaw := _impossible(found.fields)) is not None:
+        if (flaw := impossible(found.fields)) is not None:
             return Rejected(reason="impossible_value", detail=flaw)
         if found.kind == "worker_start":
             return SdkLine(at=event.at, event="worker_start", stream=event.stream, timed=line.at is not None)
@@ -70,17 +69,6 @@ def told(line: Envelope, endpoint: Any) -> ServingLine | Ignored | None:
     if "request_id" not in found and line.request_id:
         found["request_id"] = line.request_id
     return ServingLine(kind="request", fields=found, foreign_id=False)
-
-
-def _impossible(found: dict[str, Any]) -> str | None:
-    """Numbers that are well-formed and cannot be: they would throw the request's own time out of the calendar."""
-    for name in ("gpu_ms", "handler_ms", "load_ms", "ttft_ms"):
-        if found.get(name, 0) > _LONGEST_MS:
-            return f"{name} is {found[name]:.6g}, more than 30 days"
-    for name in ("ts", "process_start"):
-        if name in found and not 2000 <= found[name].year < 2200:
-            return f"{name} is in the year {found[name].year}"
-    return None
 
 
 def _broken(line: Envelope, detail: str) -> Rejected:
@@ -159,4 +147,4 @@ def _ms(value: Any) -> float | None:
     """Milliseconds as given; None for what cannot be a duration (negative, not finite, not a number)."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value) if 0 <= value <= _LONGEST_MS else None
+    return float(value) if 0 <= value <= LONGEST_MS else None

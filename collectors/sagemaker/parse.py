@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from collectors.lines import handler_fields
+from collectors.lines import handler_fields, impossible
 from collectors.serving_lines import read_serving_line
 from trial.records import Ignored, RawEvent, Rejected, Status
-
-_LONGEST_MS = 30 * 86_400_000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +75,7 @@ def parse(event: RawEvent, endpoint: Any) -> SagemakerFact | Ignored | Rejected:
     except (ValueError, OverflowError, RecursionError) as exc:
         return Rejected(reason="broken_handler_line", detail=str(exc)[:200])
     if found:
-        if (flaw := _impossible(found)) is not None:
+        if (flaw := impossible(found)) is not None:
             return Rejected(reason="impossible_value", detail=flaw)
         return Line(at=event.at, kind="handler_line", instance=found.get("instance") or instance, fields=found)
     try:
@@ -92,12 +90,3 @@ def parse(event: RawEvent, endpoint: Any) -> SagemakerFact | Ignored | Rejected:
         return WorkerStart(at=event.at, instance=instance, load_ms=line.fields["load_ms"])
     whole = "handler_ms" in line.fields and "gpu_ms" in line.fields
     return Line(at=event.at, kind="serving_line", instance=instance, fields=line.fields, status=line.status, whole=whole)
-
-
-def _impossible(found: dict[str, Any]) -> str | None:
-    for name in ("gpu_ms", "handler_ms", "load_ms", "ttft_ms"):
-        if found.get(name, 0) > _LONGEST_MS:
-            return f"{name} is {found[name]:.6g}, more than 30 days"
-    if "ts" in found and not 2000 <= found["ts"].year < 2200:
-        return f"ts is in the year {found['ts'].year}"
-    return None

@@ -8,10 +8,12 @@ with it.
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,8 +22,8 @@ import pytest
 from collectors import aws_lambda, cloud_run, replicate, runpod, sagemaker, vertex_ai
 from collectors.aws_lambda.quick import parse_batch
 from collectors.lines import handler_fields
-from collectors.serving_lines import read_serving_line
-from trial import schema
+from collectors.serving_lines import ServingLine, read_serving_line
+from trial import handler_line, schema
 from trial.calendar import Calendar
 from trial.config import AwsLambdaEndpoint, CloudRunEndpoint, ReplicateEndpoint, RunpodEndpoint, SagemakerEndpoint, VertexEndpoint
 from trial.records import Ignored, Invocation, Rejected
@@ -35,6 +37,7 @@ PLATFORMS = {
     "sagemaker": (sagemaker, SagemakerEndpoint),
     "vertex-ai": (vertex_ai, VertexEndpoint),
 }
+TYPES = {**handler_line.FIELDS, "ts": (datetime,), "process_start": (datetime,), "input_tokens": (int,), "output_tokens": (int,)}
 ODD_VALUES = (None, True, "", "x", "9999-12-31T23:59:59Z", 0, -1, 2**53, 2**70, 1e300, [], [[]], ["x", 1], {}, {"a": []})
 ODD_NUMBERS = ("0", "-1", "99999999999999999999", "1e300", "nan", "", "0001", "9999")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -94,20 +97,30 @@ def test_any_value_in_place_of_any_other(platform, sample_rows):
 
 
 def test_any_value_in_any_handler_line(sample_rows):
+    outcomes = Counter[str]()
     for sample in sample_rows("lines"):
         endpoint = AwsLambdaEndpoint(**sample.endpoint)
         for payload in odd_payloads(sample.payload):
-            if isinstance(payload, str | dict):
-                try:
-                    handler_fields(payload, endpoint)
-                except ValueError:
-                    continue
+            try:
+                found = handler_fields(payload, endpoint)
+            except ValueError:
+                outcomes["broken"] += 1
+                continue
+            outcomes["none" if found is None else "read"] += 1
+            assert all(isinstance(value, TYPES[name]) for name, value in (found or {}).items()), (payload, found)
+    assert min(outcomes[kind] for kind in ("broken", "none", "read")) > 100
 
 
 def test_any_number_in_any_serving_line(sample_rows):
+    outcomes = Counter[str]()
     for sample in sample_rows("serving"):
         for payload in odd_payloads(sample.payload):
             try:
-                read_serving_line(payload)
+                found = read_serving_line(payload)
             except ValueError:
+                outcomes["broken"] += 1
                 continue
+            outcomes[type(found).__name__] += 1
+            for name, value in found.fields.items() if isinstance(found, ServingLine) else ():
+                assert isinstance(value, TYPES[name]) and (not isinstance(value, float) or 0 <= value < math.inf), (payload, found)
+    assert min(outcomes[kind] for kind in ("broken", "ServingLine", "Ignored")) > 10
